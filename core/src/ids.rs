@@ -220,7 +220,9 @@ impl AnyId {
             (0, 0) => Ok(Self::Product(product)),
             (0, _) => Err(Invalid("an id with an attempt number must have an arrival number")),
             (_, 0) => Ok(Self::Slot(product.slot(arrival))),
-            (_, attempt) => Ok(Self::Payment(product.slot(arrival).payment(AttemptNumber(attempt)))),
+            (_, attempt) => {
+                Ok(Self::Payment(product.slot(arrival).payment(AttemptNumber(attempt))))
+            }
         }
     }
 
@@ -314,7 +316,16 @@ macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $allowed:expr, $message:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "Box<str>")]
         pub struct $name(Box<str>);
+
+        impl TryFrom<Box<str>> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: Box<str>) -> Result<Self, Invalid> {
+                Self::check(&text).map(|()| Self(text))
+            }
+        }
 
         impl $name {
             /// Takes a text over.

@@ -82,7 +82,7 @@ impl Value {
     }
 
     /// Takes the value of a key out of a map that came over RESP2 or RESP3.
-    fn take(map: &mut Vec<Self>, key: &str) -> Result<Self, Misshapen> {
+    fn take(map: &mut [Self], key: &str) -> Result<Self, Misshapen> {
         let (pairs, _) = map.as_chunks_mut::<2>();
         pairs
             .iter_mut()
@@ -98,7 +98,10 @@ impl Value {
                 .into_iter()
                 .flat_map(|(key, value)| [Self::Text(key.to_owned()), value])
                 .collect()),
-            other => other.list(),
+            other
+            @ (Self::Null | Self::Int(_) | Self::Text(_) | Self::List(_) | Self::Error(_)) => {
+                other.list()
+            }
         }
     }
 }
@@ -666,16 +669,12 @@ words!(PayRefusal, "not a refusal of a payment", {
 impl Wire for PayReply {
     fn to_value(&self) -> Value {
         match self {
-            Self::Payment(payment, slot) => Value::List(vec![
-                payment.status.to_value(),
-                payment.to_value(),
-                slot.to_value(),
-            ]),
-            Self::UnknownCharge => Value::List(vec![
-                Value::Text("REFUND_DUE".to_owned()),
-                Value::Null,
-                Value::Null,
-            ]),
+            Self::Payment(payment, slot) => {
+                Value::List(vec![payment.status.to_value(), payment.to_value(), slot.to_value()])
+            }
+            Self::UnknownCharge => {
+                Value::List(vec![Value::Text("REFUND_DUE".to_owned()), Value::Null, Value::Null])
+            }
             Self::Refused(refusal) => only(refusal.word()),
         }
     }
@@ -846,11 +845,7 @@ impl Wire for ChangedSale {
     }
     fn from_value(value: Value) -> Result<Self, Misshapen> {
         let mut items = value.list()?.into_iter();
-        Ok(Self {
-            product: next(&mut items)?,
-            events: next(&mut items)?,
-            head: next(&mut items)?,
-        })
+        Ok(Self { product: next(&mut items)?, events: next(&mut items)?, head: next(&mut items)? })
     }
 }
 
