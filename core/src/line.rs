@@ -282,3 +282,6 @@ impl Field for ChargeSeal {
         Self::parse(tokens.next(field)?).map_err(|_| LineError::Bad(field))
     }
 }
+
+#[cfg(test)]
+mod tests;

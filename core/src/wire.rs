@@ -108,6 +108,10 @@ impl Value {
 
 #[cfg(feature = "client")]
 impl From<redis::Value> for Value {
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "redis::Value may grow; we use none of the rest"
+    )]
     fn from(value: redis::Value) -> Self {
         match value {
             redis::Value::Int(n) => Self::Int(n),
