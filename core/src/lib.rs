@@ -7,6 +7,16 @@
 //!
 //! Reading order: [`ids`] → [`event`] → [`line`] → [`chain`] → [`sale`] → [`wire`].
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::wildcard_enum_match_arm,
+        clippy::too_many_lines,
+        reason = "a test that overflows fails, which is what it is for"
+    )
+)]
+
 pub mod chain;
 pub mod event;
 pub mod ids;

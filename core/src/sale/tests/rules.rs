@@ -2,7 +2,7 @@
 
 use crate::chain::ChainHash;
 use crate::ids::{ProductId, UserId};
-use crate::sale::{AcquireAsk, CreateAsk, Log, MAX_STOCK, Refused, STEP_LIMIT, Sale};
+use crate::sale::{AcquireAsk, AlterAsk, CreateAsk, Log, MAX_STOCK, Refused, STEP_LIMIT, Sale};
 use crate::units::{EventNumber, Millis, UnixMillis};
 use crate::wire::AcquireReply;
 
@@ -163,4 +163,20 @@ fn a_changed_or_cut_blob_is_refused() {
     assert!(Sale::from_blob(1, &blob[..blob.len() - 1]).is_err());
     assert!(Sale::from_blob(1, &[&blob[..], b"x"].concat()).is_err());
     assert!(Sale::from_blob(1, b"").is_err());
+}
+
+#[test]
+fn r5_no_newcomer_is_granted_while_promotions_are_left_over() {
+    let (mut sale, _) = open(&CreateAsk { stock: 1, ..ask() });
+    for n in 0..=600 {
+        sale.acquire(&AcquireAsk { wait: true, ..buyer(n) }, NOW, &mut Log::default());
+    }
+    let more = AlterAsk { stock: Some(600), ..AlterAsk::default() };
+    sale.alter(&more, None, NOW, &mut Log::default());
+    let bound = STEP_LIMIT;
+    assert_eq!((sale.view(NOW).waiting, sale.view(NOW).stock), (600 - bound, 600 - bound));
+    let mut log = Log::default();
+    assert_eq!(sale.acquire(&buyer(9999), NOW, &mut log), AcquireReply::SoldOut);
+    assert_eq!(sale.view(NOW).stock, 600 - 2 * bound, "the step went on promoting");
+    assert_eq!(sale.next_due(), Some(NOW), "the sweeper continues");
 }
