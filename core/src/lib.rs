@@ -5,7 +5,7 @@
 //! clock, no randomness and no async: `now` is always an argument, so a replica, a replay and a test
 //! get the same bytes as the primary did.
 //!
-//! Reading order: [`ids`] → [`event`] → [`line`] → [`chain`] → [`sale`] → [`wire`].
+//! Reading order: [`ids`] → [`event`] → [`mod@line`] → [`chain`] → [`sale`] → [`wire`].
 
 #![cfg_attr(
     test,
