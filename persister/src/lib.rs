@@ -1,0 +1,19 @@
+//! Carries every event of every sale from Redis to Postgres and Kafka, exactly once in each; asks the gateway for
+//! charges; trims the streams; audits the books. It is never on the path of a buyer's request.
+//!
+//! Reading order: [`run`] → [`drain`] → [`source`] → [`history`] → [`sink`] → [`postgres`], [`kafka`]; then
+//! [`gateway`], [`trim`], [`audit`].
+
+pub mod config;
+pub mod drain;
+pub mod failure;
+pub mod health;
+pub mod history;
+pub mod marks;
+pub mod metrics;
+pub mod postgres;
+pub mod retry;
+pub mod share;
+pub mod sink;
+pub mod source;
+pub mod trim;
