@@ -1,0 +1,36 @@
+//! SLOT.DECLINE sale-key stream-key charge reason [TRACE id]
+//!
+//! The gateway has refused this charge. Replies: core's `wire::PayReply`. Next: core's
+//! sale/settle.rs decides.
+
+use redis_module::Context;
+use slot_core::ids::{ChargeId, TraceId};
+use slot_core::wire::{PayRefusal, PayReply, Wire};
+
+use crate::args::{Args, Keys};
+use crate::failure::Failure;
+use crate::reply::Reply;
+use crate::{clock, store};
+
+pub(super) fn run(ctx: &Context, args: Args<'_>) -> Reply {
+    let (keys, charge, reason, trace) = parse(args)?;
+    let now = clock::now();
+    let reply = store::write(ctx, &keys, |sale, log| {
+        sale.decline(&charge, reason, trace.as_ref(), now, log)
+    })?
+    .unwrap_or(PayReply::Refused(PayRefusal::NoSale));
+    Ok(reply.to_value())
+}
+
+type Parsed<'a> = (Keys<'a>, ChargeId, &'a str, Option<TraceId>);
+
+fn parse(mut args: Args<'_>) -> Result<Parsed<'_>, Failure> {
+    let keys = args.keys()?;
+    let charge = args.charge(keys.product)?;
+    let reason = args.text("the reason", 0..=255)?;
+    let mut trace = None;
+    while args.option(&["TRACE"])?.is_some() {
+        trace = Some(args.trace()?);
+    }
+    Ok((keys, charge, reason, trace))
+}
