@@ -1,0 +1,76 @@
+//! `slot-loadtest up` and `down`: a stack that outlives its starter, with a sale open, and its end.
+//! Next: `stack/record.rs`.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::demo::{ProductAsk, Shop, create_product};
+use crate::stack::{Lifetime, Stack, StackOptions, StackRecord, stop_recorded};
+
+/// Starts a stack and a sale, writes `record`, and leaves both running.
+///
+/// # Errors
+/// Where a stack of this record is still running, or a part does not start.
+pub async fn up(record: &Path) -> Result<()> {
+    if record.exists() {
+        let running = StackRecord::read(record)?;
+        if !running.running().is_empty() {
+            bail!("a stack is running already ({}); stop it with `make down`", record.display());
+        }
+        stop_recorded(&running).await?;
+    }
+    let folder = record.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut options = StackOptions {
+        scratch: Some(std::path::absolute(folder)?.join("stack")),
+        lifetime: Lifetime::Detached,
+        ..StackOptions::default()
+    };
+    options.persister = options.persister.gateway(crate::demo::gateway());
+    let stack = Stack::start(options, |progress| crate::demo::say(&progress)).await?;
+    let shop = Shop::new(&stack.edge.url(), &stack.secrets.jwt()?)?;
+    let (name, stock, price) = ("Concert at ten", 1000, 129_000);
+    let ask = ProductAsk { name, stock, price, ttl_seconds: None, payment_window_seconds: None };
+    let product = create_product(&shop, &ask).await?;
+    let written = stack.record().await?;
+    written.write(record)?;
+    let StackRecord { edge_url, redis_url, postgres_url, kafka_bootstrap, .. } = &written;
+    let StackRecord { persister_url, token_command, admin_token, .. } = &written;
+    println!(
+        "\nThe stack is up; {} has all of this. Stop it with `make down`.\n\n\
+         # a buyer's token, and a slot\n\
+         TOKEN=$({token_command} --sub ana --role buyer)\n\
+         curl -s {edge_url}/product/v1/slots/acquire -H \"Authorization: Bearer $TOKEN\" \\\n  \
+         -H 'Content-Type: application/json' -d '{{\"productId\":\"{product}\"}}'\n\n\
+         # the sale as Redis has it, and as Postgres has it\n\
+         redis-cli -u {redis_url} SLOT.SALE '{key}'\n\
+         redis-cli -u {redis_url} XRANGE '{stream}' - + COUNT 5\n\
+         psql '{postgres_url}' -c 'SELECT event_number, line FROM slot_audit_log ORDER BY 1'\n\n\
+         edge       {edge_url}/product/v1/products\n\
+         metrics    {edge_url}/metrics and {persister_url}/metrics\n\
+         kafka      {kafka_bootstrap} ({kafka})\n\
+         admin      {admin_token}",
+        record.display(),
+        key = product.sale_key(),
+        stream = product.stream_key(),
+        kafka = written.kafka,
+    );
+    stack.leave_running();
+    Ok(())
+}
+
+/// Stops the stack of `record` and removes its files; where there is none, says so.
+///
+/// # Errors
+/// Where a process does not end.
+pub async fn down(record: &Path) -> Result<()> {
+    if !record.exists() {
+        println!("no stack is running ({} is not there)", record.display());
+        return Ok(());
+    }
+    stop_recorded(&StackRecord::read(record)?).await?;
+    std::fs::remove_file(record)?;
+    println!("the stack is stopped");
+    Ok(())
+}
