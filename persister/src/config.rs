@@ -195,8 +195,10 @@ impl RunArgs {
         if self.durability == Durability::Replica && self.replicas == 0 {
             return Err(Failure::Usage("--replicas must be at least 1, got 0".into()));
         }
-        let urls =
-            [("--gateway-url", &self.gateway.gateway_url), ("--gateway-webhook-url", &self.gateway.gateway_webhook_url)];
+        let urls = [
+            ("--gateway-url", &self.gateway.gateway_url),
+            ("--gateway-webhook-url", &self.gateway.gateway_webhook_url),
+        ];
         for (flag, url) in urls {
             if url.as_deref().is_some_and(|url| !url.starts_with("http://")) {
                 return Err(Failure::Usage(format!("{flag} must begin with http://")));
@@ -263,8 +265,14 @@ mod tests {
             (&["--no-kafka", "--writer", "1"], Some("--writer must be below --writers (1), got 1")),
             (&["--no-kafka", "--stub-success-rate", "2"], Some("from 0 to 1, got 2")),
             (&["--no-kafka", "--gateway", "stub"], Some("--gateway-webhook-url")),
-            (&["--no-kafka", "--gateway", "http", "--gateway-webhook-url", "http://e"], Some("--gateway-url")),
-            (&["--no-kafka", "--gateway-url", "https://g"], Some("--gateway-url must begin with http://")),
+            (
+                &["--no-kafka", "--gateway", "http", "--gateway-webhook-url", "http://e"],
+                Some("--gateway-url"),
+            ),
+            (
+                &["--no-kafka", "--gateway-url", "https://g"],
+                Some("--gateway-url must begin with http://"),
+            ),
             (&["--no-kafka", "--batch", "0"], Some("--batch")),
         ] {
             match (run(flags), says) {

@@ -23,8 +23,8 @@ use crate::share::Share;
 use crate::sink::{Batch, SaleBatch, Sink, SinkError};
 use crate::source::{Range, Source, SourceError};
 
-/// Another run id than any server has: the first answer lists all sales.
-const FROM_THE_BEGINNING: &str = "0.0";
+/// The cursor before any answer: all sales are listed.
+const FROM_THE_BEGINNING: &str = "0";
 const PAGE: u32 = 1000;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -39,9 +39,9 @@ pub struct Shared {
     /// This writer's part of the sales.
     pub share: Share,
     /// Figures.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// Health.
-    pub health: Health,
+    pub health: Arc<Health>,
     /// All sinks' marks.
     pub committed: Committed,
     /// Sales that stand still for sinks and charges alike, until the process starts again.
@@ -156,11 +156,15 @@ impl<S: Sink> Drain<S> {
     }
 
     async fn wait_after(&self, part: &str, error: &str, backoff: &mut Backoff) {
-        let wait = backoff.next();
+        let wait = backoff.wait();
         self.shared.metrics.retries.with_label_values(&[part]).inc();
         tracing::warn!(
-            sink = S::NAME.word(), part, error, tries = backoff.tries(),
-            again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "trying again"
+            sink = S::NAME.word(),
+            part,
+            error,
+            tries = backoff.tries(),
+            again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            "trying again"
         );
         self.shared.pause(wait).await;
     }
@@ -173,7 +177,11 @@ impl<S: Sink> Drain<S> {
     ) -> Result<(), Trouble> {
         if !*open {
             self.marks = self.sink.open().await?;
-            tracing::info!(sink = S::NAME.word(), sales = self.marks.len(), "sink open, marks read");
+            tracing::info!(
+                sink = S::NAME.word(),
+                sales = self.marks.len(),
+                "sink open, marks read"
+            );
             let known = self.marks.iter().map(|(product, mark)| (*product, *mark));
             self.shared.committed.note(S::NAME, known);
             *open = true;

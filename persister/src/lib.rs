@@ -4,15 +4,20 @@
 //! Reading order: [`run`] → [`drain`] → [`source`] → [`history`] → [`sink`] → [`postgres`], [`kafka`]; then
 //! [`gateway`], [`trim`], [`audit`].
 
+pub mod audit;
 pub mod config;
 pub mod drain;
 pub mod failure;
+pub mod gateway;
 pub mod health;
 pub mod history;
+pub mod kafka;
 pub mod marks;
 pub mod metrics;
+pub mod migrate;
 pub mod postgres;
 pub mod retry;
+pub mod run;
 pub mod share;
 pub mod sink;
 pub mod source;

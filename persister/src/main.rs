@@ -1,1 +1,45 @@
-fn main() {}
+//! slot-persister: reads the command line, starts logging, runs the command, says why it ended. Next: config.rs.
+
+use clap::Parser;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+use slot_persister::config::{Cli, Command};
+use slot_persister::failure::Failure;
+use slot_persister::{audit, migrate, run};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Log lines go through a queue, so that a slow reader never holds up a commit; the guard empties it at the end.
+    let (writer, _guard) = tracing_appender::non_blocking(std::io::stderr());
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(
+            EnvFilter::try_from_env("SLOT_PERSISTER_LOG")
+                .unwrap_or_else(|_| EnvFilter::new("info")),
+        )
+        .with_writer(writer)
+        .init();
+    match start(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!(%failure, code = failure.code(), "ended");
+            failure.into()
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Unavailable(format!("no runtime: {error}")))?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Run(args) => run::run(*args).await,
+            Command::Audit(args) => audit::run(args).await,
+            Command::Migrate(args) => migrate::run(&args).await,
+        }
+    })
+}

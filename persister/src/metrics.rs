@@ -84,14 +84,34 @@ impl Metrics {
         registry.register(Box::new(commit_seconds.clone()))?;
         Ok(Self {
             received: figure!(IntCounterVec, "received_events_total", "Events read.", "sink"),
-            committed: figure!(IntCounterVec, "committed_events_total", "Events committed.", "sink"),
+            committed: figure!(
+                IntCounterVec,
+                "committed_events_total",
+                "Events committed.",
+                "sink"
+            ),
             lag_events: figure!(IntGaugeVec, "lag_events", "Events not yet in the sink.", "sink"),
-            lag_seconds: figure!(GaugeVec, "lag_seconds", "Age of the newest event in the sink while behind.", "sink"),
+            lag_seconds: figure!(
+                GaugeVec,
+                "lag_seconds",
+                "Age of the newest event in the sink while behind.",
+                "sink"
+            ),
             batch_events,
             commit_seconds,
             retries: figure!(IntCounterVec, "retries_total", "Tries that failed.", "part"),
-            quarantined: figure!(IntCounterVec, "quarantined_events_total", "Events not decoded.", "sink"),
-            forked_sales: figure!(IntGaugeVec, "forked_sales", "Sales standing still after a fork.", "sink"),
+            quarantined: figure!(
+                IntCounterVec,
+                "quarantined_events_total",
+                "Events not decoded.",
+                "sink"
+            ),
+            forked_sales: figure!(
+                IntGaugeVec,
+                "forked_sales",
+                "Sales standing still after a fork.",
+                "sink"
+            ),
             trimmed: figure!(IntCounter, "trims_total", "Streams trimmed."),
             charges: figure!(IntCounterVec, "charges_total", "Charges by what was done.", "what"),
             charges_open: figure!(IntGauge, "charges_open", "Charges without an outcome."),
@@ -146,7 +166,11 @@ pub async fn serve(
     }
 }
 
-fn respond(request: &Request<Incoming>, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
+fn respond(
+    request: &Request<Incoming>,
+    metrics: &Metrics,
+    health: &Health,
+) -> Response<Full<Bytes>> {
     let (status, body) = match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => (StatusCode::OK, metrics.text()),
         (&Method::GET, "/health/live") => (StatusCode::OK, b"{\"status\":\"UP\"}".to_vec()),

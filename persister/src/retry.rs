@@ -35,7 +35,7 @@ impl Backoff {
     }
 
     /// How long to wait now; longer the next time.
-    pub fn next(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let full = self.first.saturating_mul(1 << self.tries.min(16)).min(self.most);
         self.tries = self.tries.saturating_add(1);
         full.mul_f64(rand::rng().random_range(0.5..=1.0))
@@ -60,10 +60,10 @@ mod tests {
     #[test]
     fn waits_grow_to_the_limit_and_start_over_after_a_success() {
         let mut backoff = Backoff::between(Duration::from_millis(10), Duration::from_millis(80));
-        let waits: Vec<_> = (0..8).map(|_| backoff.next()).collect();
+        let waits: Vec<_> = (0..8).map(|_| backoff.wait()).collect();
         assert!(waits[0] >= Duration::from_millis(5) && waits[0] <= Duration::from_millis(10));
         assert!(waits[7] >= Duration::from_millis(40) && waits[7] <= Duration::from_millis(80));
         backoff.reset();
-        assert!(backoff.next() <= Duration::from_millis(10));
+        assert!(backoff.wait() <= Duration::from_millis(10));
     }
 }

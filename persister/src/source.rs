@@ -209,7 +209,11 @@ impl Source {
     ) -> Result<PayReply, SourceError> {
         let product = charge.payment.slot.product;
         let mut command = cmd(word);
-        command.arg(product.sale_key()).arg(product.stream_key()).arg(charge.to_string()).arg(about);
+        command
+            .arg(product.sale_key())
+            .arg(product.stream_key())
+            .arg(charge.to_string())
+            .arg(about);
         if let Some(trace) = trace {
             command.arg("TRACE").arg(trace);
         }
@@ -240,9 +244,7 @@ fn id(number: u64) -> String {
     format!("{number}-0")
 }
 
-fn read_entries(
-    replies: impl Iterator<Item = RedisResult<Value>>,
-) -> Result<Vec<Entry>, String> {
+fn read_entries(replies: impl Iterator<Item = RedisResult<Value>>) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
     // Every reply is taken, also after a bad one: the next stream's replies follow.
     let mut trouble = None;
@@ -254,7 +256,8 @@ fn read_entries(
                     match read_entry(item) {
                         Some(entry) => entries.push(entry),
                         None => {
-                            trouble = Some("an entry is not n-0 with the fields e and c".to_owned());
+                            trouble =
+                                Some("an entry is not n-0 with the fields e and c".to_owned());
                         }
                     }
                 }

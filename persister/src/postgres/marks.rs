@@ -25,7 +25,9 @@ pub async fn read(pool: &PgPool, share: Share) -> Result<Marks, SinkError> {
     let mut marks = Marks::with_capacity(rows.len());
     for (id, number, hash) in rows {
         let (product, mark) = mark_of(id, number, &hash).ok_or_else(|| {
-            SinkError::Retry(format!("postgres: the mark of {id} can't be read; look at sink_marks"))
+            SinkError::Retry(format!(
+                "postgres: the mark of {id} can't be read; look at sink_marks"
+            ))
         })?;
         if share.owns(&product) {
             marks.insert(product, mark);

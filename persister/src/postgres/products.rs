@@ -96,12 +96,14 @@ async fn state(
     event: &Event,
     state: &str,
 ) -> Result<(), SinkError> {
-    sqlx::query("UPDATE products SET state = $2, updated_at = at_ms($3), last_event = $4 WHERE id = $1")
-        .bind(column::product(product))
-        .bind(state)
-        .bind(column::ms(event.at))
-        .bind(column::number(event.number.0))
-        .execute(transaction)
-        .await?;
+    sqlx::query(
+        "UPDATE products SET state = $2, updated_at = at_ms($3), last_event = $4 WHERE id = $1",
+    )
+    .bind(column::product(product))
+    .bind(state)
+    .bind(column::ms(event.at))
+    .bind(column::number(event.number.0))
+    .execute(transaction)
+    .await?;
     Ok(())
 }

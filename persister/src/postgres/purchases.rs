@@ -49,7 +49,8 @@ pub async fn apply(transaction: &mut PgConnection, batch: &Batch) -> Result<bool
         let seal = ChargeSeal::of(&recorded.mark.hash);
         fold_event(&mut rows, event, &payment, seal);
         if let Change::RefundDue(refund) = &event.change {
-            let charge = ChargeId { payment: payment(refund.arrival, refund.attempt), seal: refund.seal };
+            let charge =
+                ChargeId { payment: payment(refund.arrival, refund.attempt), seal: refund.seal };
             insert_refund(transaction, charge, event, refund).await?;
         }
     }
@@ -222,7 +223,9 @@ async fn upsert(
         .bind(texts(|row| row.charge.as_deref()))
         .bind(texts(|row| Some(&row.user)))
         .bind(texts(|row| row.key.as_deref()))
-        .bind(rows.values().map(|r| r.price.map(|p| column::number(p.amount.0))).collect::<Vec<_>>())
+        .bind(
+            rows.values().map(|r| r.price.map(|p| column::number(p.amount.0))).collect::<Vec<_>>(),
+        )
         .bind(texts(|row| row.price.as_ref().map(|price| price.currency.as_str())))
         .bind(texts(|row| row.method.map(PaymentMethod::word)))
         .bind(texts(|row| Some(row.status.word())))

@@ -78,7 +78,11 @@ impl Sink for PostgresSink {
                     .await
                     .map_err(|error| SinkError::Retry(format!("postgres: migrations: {error}")))?;
                 let epoch = writer::raise_epoch(&self.pool, self.writer()).await?;
-                tracing::info!(writer = self.share.writer, epoch, "postgres: this process writes now");
+                tracing::info!(
+                    writer = self.share.writer,
+                    epoch,
+                    "postgres: this process writes now"
+                );
                 *self.epoch.insert(epoch)
             }
         };

@@ -179,9 +179,8 @@ async fn upsert(
     let times = |of: fn(&SlotRow) -> Option<UnixMillis>| -> Vec<Option<i64>> {
         rows.values().map(|row| of(row).map(column::ms)).collect()
     };
-    let texts = |of: fn(&SlotRow) -> Option<&str>| -> Vec<Option<&str>> {
-        rows.values().map(of).collect()
-    };
+    let texts =
+        |of: fn(&SlotRow) -> Option<&str>| -> Vec<Option<&str>> { rows.values().map(of).collect() };
     let done = sqlx::query(UPSERT)
         .bind(&ids)
         .bind(rows.keys().map(|id| column::product(&id.product)).collect::<Vec<_>>())
@@ -231,6 +230,8 @@ pub fn contradicted(ids: &[uuid::Uuid], what: &str) -> SinkError {
         Some(first) => {
             SinkError::Contradicted(products.into_iter().collect(), format!("{what} {first}"))
         }
-        None => SinkError::Retry(format!("{what}, but none could be found; reading the marks again")),
+        None => {
+            SinkError::Retry(format!("{what}, but none could be found; reading the marks again"))
+        }
     }
 }
