@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use apache_avro::{Schema, from_avro_datum, types::Value as Avro};
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::{Schema, types::Value as Avro};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -27,25 +28,25 @@ pub(super) struct KafkaSale {
 
 /// A domain topic, its record's schema, and the field that says what it is about.
 const TOPICS: [(&str, &str, &str); 5] = [
-    (AUDIT_TOPIC, include_str!("../../../persister/schemas/SlotAuditEvent.avsc"), "productId"),
+    (AUDIT_TOPIC, include_str!("../../../persister/schemas/slot-audit.avsc"), "productId"),
     (
         "product.slot-acquired",
-        include_str!("../../../persister/schemas/SlotAcquiredEvent.avsc"),
+        include_str!("../../../persister/schemas/slot-acquired.avsc"),
         "slotId",
     ),
     (
         "product.slot-expired",
-        include_str!("../../../persister/schemas/SlotExpiredEvent.avsc"),
+        include_str!("../../../persister/schemas/slot-expired.avsc"),
         "slotId",
     ),
     (
         "product.slot-expiring-soon",
-        include_str!("../../../persister/schemas/SlotExpiringSoonEvent.avsc"),
+        include_str!("../../../persister/schemas/slot-expiring-soon.avsc"),
         "slotId",
     ),
     (
         "product.payment-completed",
-        include_str!("../../../persister/schemas/PaymentCompletedEvent.avsc"),
+        include_str!("../../../persister/schemas/payment-completed.avsc"),
         "purchaseId",
     ),
 ];
@@ -116,11 +117,12 @@ pub(super) fn kafka(bootstrap: &str) -> Result<BTreeMap<ProductId, KafkaSale>> {
     let mut sales = BTreeMap::<ProductId, KafkaSale>::new();
     for (topic, schema, subject) in TOPICS {
         let schema = Schema::parse_str(schema)?;
+        let reader = GenericDatumReader::builder(&schema).build()?;
         read_topic(&consumer, topic, |key, payload| {
             let sale = sales.entry(ProductId::parse(key)?).or_default();
             let mut datum =
                 payload.get(FRAME..).context("the message is shorter than its frame")?;
-            let record = from_avro_datum(&schema, &mut datum, None)?;
+            let record = reader.read_value(&mut datum)?;
             if topic == AUDIT_TOPIC {
                 sale.audit.push((
                     number(&record, "eventNumber")?,
