@@ -38,6 +38,8 @@ pub(super) struct Ledger {
 }
 
 const SURPRISES_KEPT: usize = 10;
+/// Longer waits count as this long; callers give up before.
+const LONGEST_US: u64 = 60_000_000;
 
 impl Ledger {
     pub(super) fn new() -> anyhow::Result<Self> {
@@ -45,8 +47,8 @@ impl Ledger {
             granted: BTreeMap::new(),
             held: Vec::new(),
             told: BTreeMap::new(),
-            acquire_us: Histogram::new(3)?,
-            payment_us: Histogram::new(3)?,
+            acquire_us: Histogram::new_with_max(LONGEST_US, 3)?,
+            payment_us: Histogram::new_with_max(LONGEST_US, 3)?,
             payments: 0,
             surprises: Vec::new(),
             surprised: 0,

@@ -113,6 +113,8 @@ pub(super) fn kafka(bootstrap: &str) -> Result<BTreeMap<ProductId, KafkaSale>> {
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")
+        // The end of a topic is answered at once, not after the default half second.
+        .set("fetch.wait.max.ms", "10")
         .create()?;
     let mut sales = BTreeMap::<ProductId, KafkaSale>::new();
     for (topic, schema, subject) in TOPICS {
