@@ -19,8 +19,10 @@ use crate::shard::{Shard, Trouble, typed};
 const PAUSE: Duration = Duration::from_millis(400);
 /// Sales in one page of SLOT.CHANGED.
 const PAGE: usize = 256;
-/// A cursor of no run: the server lists every sale.
-const FROM_THE_START: &str = "0.0";
+/// A page with fewer is the last one. Not "fewer than asked for": a page leaves out sales whose keys have gone.
+const LAST_PAGE: usize = PAGE / 2;
+/// The cursor of no run: the server lists every sale.
+const FROM_THE_START: &str = "0";
 
 #[derive(Default)]
 pub(crate) struct Catalogue {
@@ -173,7 +175,7 @@ impl Reader {
             if let Some(seen) = &mut self.listing {
                 seen.extend(&products);
             }
-            if products.len() < PAGE {
+            if products.len() < LAST_PAGE {
                 if let Some(seen) = self.listing.take() {
                     catalogue.retain(&seen);
                 }

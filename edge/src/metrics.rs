@@ -40,12 +40,12 @@ impl Metrics {
         let metrics = Self {
             requests: IntCounterVec::new(
                 Opts::new("slot_edge_requests_total", "Answers by route, status and outcome"),
-                &["route", "status", "outcome"],
+                &["method", "route", "status", "outcome"],
             )?,
             seconds: HistogramVec::new(
                 HistogramOpts::new("slot_edge_request_seconds", "From headers read to answer made")
                     .buckets(latency),
-                &["route"],
+                &["method", "route"],
             )?,
             batches: Histogram::with_opts(
                 HistogramOpts::new("slot_edge_batch_size", "Acquires in one SLOT.MACQUIRE")
@@ -113,10 +113,13 @@ pub(crate) struct WorkerMetrics {
     seen: Rc<RefCell<Seen>>,
 }
 
+/// A method and a path's pattern; never a text from a request.
+pub(crate) type Route = (&'static str, &'static str);
+
 #[derive(Default)]
 struct Seen {
-    requests: HashMap<(&'static str, u16, &'static str), IntCounter>,
-    seconds: HashMap<&'static str, Histogram>,
+    requests: HashMap<(Route, u16, &'static str), IntCounter>,
+    seconds: HashMap<Route, Histogram>,
 }
 
 impl WorkerMetrics {
@@ -128,7 +131,7 @@ impl WorkerMetrics {
 
     pub(crate) fn answered(
         &self,
-        route: &'static str,
+        route: Route,
         status: u16,
         outcome: &'static str,
         took: Duration,
@@ -137,12 +140,13 @@ impl WorkerMetrics {
         seen.requests
             .entry((route, status, outcome))
             .or_insert_with(|| {
-                self.shared.requests.with_label_values(&[route, &status.to_string(), outcome])
+                let status = status.to_string();
+                self.shared.requests.with_label_values(&[route.0, route.1, &status, outcome])
             })
             .inc();
         seen.seconds
             .entry(route)
-            .or_insert_with(|| self.shared.seconds.with_label_values(&[route]))
+            .or_insert_with(|| self.shared.seconds.with_label_values(&[route.0, route.1]))
             .observe(took.as_secs_f64());
     }
 

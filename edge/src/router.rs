@@ -188,9 +188,21 @@ pub(crate) async fn handle(
         // Whoever keeps this connection hears in time to send the next request elsewhere.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let route = resource.map_or("unknown", |resource| resource.described().0);
+    let pattern = resource.map_or("unknown", |resource| resource.described().0);
+    let route = (method_word(&call.head.method), pattern);
     door.metrics.answered(route, response.status().as_u16(), outcome, began.elapsed());
     Ok(response)
+}
+
+fn method_word(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
 }
 
 async fn dispatch(door: &Door, resource: Option<Resource<'_>>, call: &mut Call) -> Outcome {

@@ -29,7 +29,7 @@ use crate::door::{Door, Parts};
 use crate::journal;
 use crate::metrics::{Metrics, WorkerMetrics};
 use crate::router;
-use crate::shard::Shard;
+use crate::shard::{self, Shard};
 
 /// The least that hyper takes, and enough for a trace id and a token with room to spare.
 const HEADER_BYTES: usize = 8 * 1024;
@@ -64,7 +64,7 @@ pub(crate) fn serve(config: &Serve) -> Result<()> {
         phase: seen_phase,
     };
     // Whatever is wrong with the configuration is told on standard error, before the log begins.
-    Shard::new(config, WorkerMetrics::new(Arc::clone(&metrics), "check"))?;
+    shard::check_url(&config.redis_url)?;
     let _log = journal::start();
     let workers: Vec<_> = listeners
         .into_iter()

@@ -55,6 +55,11 @@ pub(crate) struct Shard {
     metrics: WorkerMetrics,
 }
 
+/// A client that has not connected yet, if the URL can be understood.
+pub(crate) fn check_url(url: &str) -> anyhow::Result<Client> {
+    Client::open(url).context("--redis-url must be a URL such as redis://127.0.0.1:6379")
+}
+
 /// One connection, made when it is first needed and again after it broke.
 #[derive(Default)]
 struct Line {
@@ -74,8 +79,7 @@ struct Open {
 
 impl Shard {
     pub(crate) fn new(config: &Serve, metrics: WorkerMetrics) -> anyhow::Result<Self> {
-        let client = Client::open(config.redis_url.as_str())
-            .context("--redis-url must be a URL such as redis://127.0.0.1:6379")?;
+        let client = check_url(&config.redis_url)?;
         Ok(Self {
             client,
             acquires: Line::default(),

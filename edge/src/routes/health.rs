@@ -64,6 +64,9 @@ pub(crate) async fn ready(door: &Door) -> Outcome {
     if door.is_draining() {
         return Err(Failure::new(Code::Unavailable, "this process is stopping"));
     }
+    if door.catalogue.age().is_none() {
+        return Err(Failure::new(Code::Unavailable, "the products have not been read yet"));
+    }
     let mut ping = Pipeline::with_capacity(1);
     ping.add_command(cmd("PING"));
     match door.shard.read_all(&ping).await?.first() {

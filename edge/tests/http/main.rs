@@ -1,0 +1,7 @@
+//! The edge from the outside, over HTTP, in front of a real Redis with the module.
+
+mod refusals;
+mod sale;
+mod shop;
+mod trouble;
+mod webhook;

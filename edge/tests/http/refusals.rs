@@ -1,0 +1,294 @@
+//! Bad input to every route: a problem that says what is wrong, and nothing changes.
+
+use crate::shop::Shop;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const NOBODY: &str = "019aac42-887b-8000-8000-070000000000";
+
+#[tokio::test]
+async fn bad_bodies_are_refused_field_by_field() {
+    let shop = Shop::open().await;
+    let product = shop.product(json!({"stock": 5})).await;
+    let slot = shop.acquire(&product, "ana").await.id().to_owned();
+    let before = shop.state(&product).await;
+    let (admin, ana) = (shop.admin(), shop.buyer("ana"));
+    let new =
+        json!({"name": "n", "description": "d", "stock": 1, "saleDate": "2020-01-01T00:00:00Z"});
+    let pay = json!({"purchaseSlotId": slot, "idempotencyKey": "k", "amount": 1, "paymentMethod": "CARD"});
+    let change = format!("/products/{product}");
+    for (method, path, token, good, bad, names) in [
+        (Method::POST, "/products", &admin, &new, json!({"name": ""}), "name"),
+        (Method::POST, "/products", &admin, &new, json!({"name": null}), "string"),
+        (Method::POST, "/products", &admin, &new, json!({"stock": 0}), "stock"),
+        (Method::POST, "/products", &admin, &new, json!({"stock": 1.5}), "1.5"),
+        (Method::POST, "/products", &admin, &new, json!({"saleDate": "now"}), "saleDate"),
+        (Method::POST, "/products", &admin, &new, json!({"price": -1}), "price"),
+        (Method::POST, "/products", &admin, &new, json!({"colour": "red"}), "colour"),
+        (Method::PUT, change.as_str(), &admin, &json!({}), json!({}), "at least one"),
+        (Method::PUT, change.as_str(), &admin, &json!({}), json!({"stock": 9}), "stock"),
+        (Method::PUT, change.as_str(), &admin, &json!({}), json!({"name": " "}), "name"),
+        (Method::POST, "/slots/acquire", &ana, &json!({}), json!({}), "productId"),
+        (Method::POST, "/slots/acquire", &ana, &json!({}), json!({"productId": "x"}), "productId"),
+        (Method::POST, "/slots/acquire", &ana, &json!({}), json!({"productId": slot}), "productId"),
+        (
+            Method::POST,
+            "/slots/acquire",
+            &ana,
+            &json!({"productId": product}),
+            json!({"nth": 0}),
+            "nth",
+        ),
+        (
+            Method::POST,
+            "/slots/acquire",
+            &ana,
+            &json!({"productId": product}),
+            json!({"waitlist": "yes"}),
+            "boolean",
+        ),
+        (
+            Method::POST,
+            "/slots/acquire",
+            &ana,
+            &json!({"productId": product}),
+            json!({"user": "ben"}),
+            "user",
+        ),
+        (
+            Method::POST,
+            "/payments",
+            &ana,
+            &pay,
+            json!({"purchaseSlotId": product}),
+            "purchaseSlotId",
+        ),
+        (Method::POST, "/payments", &ana, &pay, json!({"idempotencyKey": ""}), "idempotencyKey"),
+        (
+            Method::POST,
+            "/payments",
+            &ana,
+            &pay,
+            json!({"idempotencyKey": "x".repeat(256)}),
+            "idempotencyKey",
+        ),
+        (Method::POST, "/payments", &ana, &pay, json!({"amount": 0}), "amount"),
+        (Method::POST, "/payments", &ana, &pay, json!({"amount": "1"}), "amount"),
+        (Method::POST, "/payments", &ana, &pay, json!({"amount": 0.5}), "amount"),
+        (Method::POST, "/payments", &ana, &pay, json!({"currency": "ZZZ"}), "currency"),
+        (Method::POST, "/payments", &ana, &pay, json!({"paymentMethod": "CASH"}), "paymentMethod"),
+    ] {
+        let mut body = good.clone();
+        body.as_object_mut()
+            .expect("an object")
+            .extend(bad.as_object().expect("an object").clone());
+        let heard = Shop::hear(shop.request(method, path, Some(token)).json(&body)).await;
+        heard.is(400, "validation");
+        let detail = heard.body["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(names), "{path} {body}: {detail}");
+    }
+    assert_eq!(shop.state(&product).await, before);
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_json_object_are_refused() {
+    let shop = Shop::open().await;
+    let product = shop.product(json!({})).await;
+    let before = shop.state(&product).await;
+    let good = json!({"productId": product}).to_string();
+    for (path, token) in [
+        ("/slots/acquire", shop.buyer("ana")),
+        ("/payments", shop.buyer("ana")),
+        ("/products", shop.admin()),
+    ] {
+        let send = |media: &str, body: String| {
+            let request = shop.request(Method::POST, path, Some(&token));
+            Shop::hear(request.header("Content-Type", media).body(body))
+        };
+        for bad in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "\"x\"",
+            "{}{}",
+            "{\"productId\":1,\"productId\":2}",
+            "\u{feff}{}",
+        ] {
+            send("application/json", bad.to_owned()).await.is(400, "validation");
+        }
+        send("text/plain", good.clone()).await.is(415, "unsupported-media-type");
+        send("application/json", format!("{{\"x\":\"{}\"}}", "x".repeat(20_000)))
+            .await
+            .is(413, "payload-too-large");
+    }
+    let accepted = shop.request(Method::POST, "/slots/acquire", Some(&shop.buyer("ana")));
+    let accepted = accepted.header("Content-Type", "Application/JSON; charset=utf-8").body(good);
+    assert_eq!(Shop::hear(accepted).await.status, 201);
+    assert_ne!(shop.state(&product).await, before);
+}
+
+#[tokio::test]
+async fn bad_paths_methods_and_queries_are_refused() {
+    let shop = Shop::open().await;
+    let ana = shop.buyer("ana");
+    for path in [
+        "/products/x",
+        "/slots/x",
+        "/payments/x",
+        "/nowhere",
+        "/products/",
+        "/slots/acquire/",
+        "/",
+        "/products/019aac42-887b-4000-8000-070000000000",
+        "/slots/%2e%2e",
+        "/products/x/waitlist/me",
+    ] {
+        shop.get(path, &ana).await.is(404, "not-found");
+    }
+    for path in [
+        &format!("/products/{NOBODY}"),
+        &format!("/slots/{}", NOBODY.replace("0000000000", "0000000100")),
+    ] {
+        shop.get(path, &ana).await.is(404, "not-found");
+    }
+    for (method, path, allow) in [
+        (Method::PATCH, "/products", "GET, HEAD, POST"),
+        (Method::GET, "/slots/acquire", "POST"),
+        (Method::GET, "/payments", "POST"),
+        (Method::POST, "/slots/my-slots", "GET, HEAD"),
+        (Method::PUT, "/webhooks/payment", "POST"),
+        (Method::DELETE, "/health", "GET, HEAD"),
+        (Method::OPTIONS, "/metrics", "GET, HEAD"),
+    ] {
+        let heard = Shop::hear(shop.request(method, path, Some(&ana))).await;
+        heard.is(405, "method-not-allowed");
+        assert_eq!(heard.header("allow"), allow, "{path}");
+    }
+    for query in
+        ["page=-1", "page=x", "size=0", "size=101", "status=open", "page=1&page=2", "status=%ff"]
+    {
+        shop.get(&format!("/products?{query}"), &ana).await.is(400, "validation");
+    }
+    shop.get("/slots/my-slots?status=SOON", &ana).await.is(400, "validation");
+    let head = Shop::hear(shop.request(Method::HEAD, "/health/live", None)).await;
+    assert_eq!((head.status, head.body), (200, Value::Null));
+}
+
+#[tokio::test]
+async fn every_route_that_needs_a_token_asks_for_it() {
+    let shop = Shop::open().await;
+    let product = shop.product(json!({})).await;
+    let before = shop.state(&product).await;
+    let (one, slot) = (format!("/products/{product}"), format!("/slots/{product}"));
+    let (pause, place) = (format!("{one}/pause"), format!("{one}/waitlist/me"));
+    let buyer = shop.buyer("ana");
+    let nobody = shop.token("ana", &[]);
+    let expired =
+        shop.sign(&json!({"sub": "ana", "exp": 1_000_000_000, "roles": ["buyer", "admin"]}));
+    let stranger =
+        shop.sign(&json!({"sub": "a b", "exp": 4_000_000_000_u64, "roles": ["buyer", "admin"]}));
+    let tampered = format!("{}A", shop.token("ana", &["buyer", "admin"]));
+    for (method, path, role) in [
+        (Method::POST, "/products", "admin"),
+        (Method::PUT, one.as_str(), "admin"),
+        (Method::DELETE, one.as_str(), "admin"),
+        (Method::POST, pause.as_str(), "admin"),
+        (Method::POST, "/slots/acquire", "buyer"),
+        (Method::GET, "/slots/my-slots", "any"),
+        (Method::GET, slot.as_str(), "any"),
+        (Method::DELETE, slot.as_str(), "any"),
+        (Method::POST, "/payments", "buyer"),
+        (Method::GET, "/payments/x", "any"),
+        (Method::GET, place.as_str(), "buyer"),
+        (Method::DELETE, place.as_str(), "buyer"),
+    ] {
+        let ask = |token: Option<&str>| Shop::hear(shop.request(method.clone(), path, token));
+        let heard = ask(None).await;
+        heard.is(401, "unauthorized");
+        assert_eq!(heard.header("www-authenticate"), "Bearer");
+        for bad in ["", "x", &expired, &stranger, &tampered] {
+            ask(Some(bad)).await.is(401, "unauthorized");
+        }
+        match role {
+            "admin" => ask(Some(&buyer)).await.is(403, "forbidden"),
+            "buyer" => ask(Some(&nobody)).await.is(403, "forbidden"),
+            _ => {}
+        }
+    }
+    assert_eq!(shop.state(&product).await, before);
+}
+
+/// Sends bytes as they are and reads until the server closes.
+async fn raw(shop: &Shop, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", shop.edge.port())).await.expect("connect");
+    stream.write_all(bytes).await.expect("send");
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(5), read)
+        .await
+        .expect("the server closes");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn two_ways_to_say_where_a_body_ends_are_one_too_many() {
+    let shop = Shop::open().await;
+    for headers in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+    ] {
+        let request = format!(
+            "POST /product/v1/slots/acquire HTTP/1.1\r\nHost: x\r\n{headers}\r\n0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+        );
+        let answer = raw(&shop, request.as_bytes()).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 411 ") && answer.contains("length-required"),
+            "{answer}"
+        );
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "nothing smuggled: {answer}");
+    }
+    let huge = format!("GET /health/live HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(9_000));
+    assert!(raw(&shop, huge.as_bytes()).await.starts_with("HTTP/1.1 431 "));
+    assert!(raw(&shop, b"nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test]
+async fn half_sent_requests_are_not_waited_for() {
+    let redis = slot_loadtest::stack::RedisServer::builder().start().await.expect("redis");
+    let shop = Shop::open_with(redis, |edge| {
+        edge.argument("--header-timeout")
+            .argument("300ms")
+            .argument("--body-timeout")
+            .argument("300ms")
+    })
+    .await;
+    raw(&shop, b"GET /health/live HTTP/1.1\r\nHo").await;
+    raw(&shop, b"").await;
+    let token = shop.buyer("ana");
+    let stalled = format!(
+        "POST /product/v1/slots/acquire HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+    );
+    let answer = raw(&shop, stalled.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request-timeout"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_over_the_cap_are_told_to_come_back() {
+    let redis = slot_loadtest::stack::RedisServer::builder().start().await.expect("redis");
+    let shop =
+        Shop::open_with(redis, |edge| edge.argument("--max-connections").argument("4")).await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(TcpStream::connect(("127.0.0.1", shop.edge.port())).await.expect("connect"));
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let answer = raw(&shop, b"").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1"), "{answer}");
+    drop(held);
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert_eq!(Shop::hear(shop.http.get(shop.url("/health/live"))).await.status, 200);
+}
