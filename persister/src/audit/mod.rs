@@ -115,7 +115,9 @@ async fn products(
                 products.insert(product);
             }
             _ => {
-                return Err(unavailable(format!("sink_marks holds {id}, which is no product's id")));
+                return Err(unavailable(format!(
+                    "sink_marks holds {id}, which is no product's id"
+                )));
             }
         }
     }
