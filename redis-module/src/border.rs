@@ -28,14 +28,14 @@ pub(crate) unsafe fn enter(
     run: Run,
 ) -> c_int {
     let context = Context::new(ctx);
-    let failed = || Err(Failure::Internal(format!("in {grammar}")));
-    let reply = shield(grammar, failed(), || {
+    let reply = shield(grammar, None, || {
         let count = usize::try_from(argc).unwrap_or(0);
         // SAFETY: the server's array of arguments; none of them is null, and all live through the command.
         let words =
             unsafe { slice::from_raw_parts(argv.cast::<NonNull<raw::RedisModuleString>>(), count) };
-        run(&context, Args::new(grammar, words))
+        Some(run(&context, Args::new(grammar, words)))
     });
+    let reply = reply.unwrap_or_else(|| Err(Failure::Internal(format!("in {grammar}"))));
     shield("a reply", (), || reply::send(&context, &reply));
     raw::REDISMODULE_OK as c_int
 }

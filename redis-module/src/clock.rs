@@ -1,9 +1,13 @@
 //! The node's clock. It starts at the wall clock, advances with the monotonic clock and slews towards the
 //! wall so slowly that a wall-clock step of an hour moves no 30-minute deadline by more than 0.2 s (R4,
 //! T12). A sale's own time is the later of this and its last event; core sees to that.
+//!
+//! For tests the module takes the arguments `TESTCLOCK file`: time then is the number in the file, and the
+//! sweeper rests.
 
 use slot_core::units::UnixMillis;
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// At most this share of the time that passes goes into catching up with the wall: 1/10,000.
@@ -20,8 +24,25 @@ struct Clock {
 
 static CLOCK: Mutex<Option<Clock>> = Mutex::new(None);
 
+static TEST_CLOCK: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes the time from a file from now on.
+pub(crate) fn follow(file: PathBuf) {
+    // Set once, while the module loads.
+    let _ = TEST_CLOCK.set(file);
+}
+
+/// Whether time is what a test says.
+pub(crate) fn is_followed() -> bool {
+    TEST_CLOCK.get().is_some()
+}
+
 /// The time of this command, tick or answer: read it once for each.
 pub(crate) fn now() -> UnixMillis {
+    if let Some(file) = TEST_CLOCK.get() {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        return UnixMillis(text.trim().parse().unwrap_or(0));
+    }
     let read = Instant::now();
     let mut clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let clock = clock.get_or_insert_with(|| Clock { looked: read, nanos: wall_nanos() });

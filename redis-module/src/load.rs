@@ -8,7 +8,7 @@ use crate::border::{log_panics, shield};
 use crate::command::table;
 use crate::server::api::{api, missing_functions};
 use crate::server::state::warn;
-use crate::{info, kind, sweeper};
+use crate::{clock, info, kind, sweeper};
 
 /// Called by the macro in lib.rs.
 pub(crate) fn on_load(ctx: &Context, args: &[RedisString]) -> Status {
@@ -28,8 +28,15 @@ fn set_up(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
     if !missing.is_empty() {
         return Err(format!("Redis 7.0 or newer is needed, this server has no {missing:?}"));
     }
-    if !args.is_empty() {
-        return Err("it takes no arguments".to_owned());
+    match args {
+        [] => {}
+        [name, file] if name.as_slice() == b"TESTCLOCK" => {
+            warn(&format!(
+                "a test's clock: time is what {file} says, and nothing expires by itself"
+            ));
+            clock::follow(file.to_string_lossy().into());
+        }
+        _ => return Err("it takes no arguments but TESTCLOCK file, for tests".to_owned()),
     }
     check_eviction(ctx)?;
     let options = raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS

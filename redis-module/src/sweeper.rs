@@ -87,14 +87,20 @@ fn touch() {
 /// One tick; answers after how many milliseconds the next shall be.
 fn tick(ctx: &Context) -> i64 {
     touch();
-    if !time_may_write(ctx) {
+    if !time_may_write(ctx) || clock::is_followed() {
         return CALM;
     }
     let began = Instant::now();
     let now = clock::now();
     loop {
         let Some(at) = registry::first_due(now) else { return CALM };
-        step(ctx, at, now);
+        let done = shield("a sweep", false, || {
+            step(ctx, at, now);
+            true
+        });
+        if !done {
+            registry::due(at, Some(now.plus(LATER)));
+        }
         if began.elapsed() >= BUDGET {
             return BUSY;
         }
