@@ -53,7 +53,8 @@ struct Story {
 
 pub(super) fn audit(said: &Testimony, ledger: &Ledger) -> Finding {
     let mut finding = Finding { events: said.live.events.0, ..Finding::default() };
-    let mut complain = |what: String| finding.violations.push(format!("{}: {what}", said.sale.name));
+    let mut complain =
+        |what: String| finding.violations.push(format!("{}: {what}", said.sale.name));
     let story = read_story(said, &mut complain);
     fold(said, &mut complain);
     compare_sinks(said, &story, &mut complain);
@@ -63,7 +64,10 @@ pub(super) fn audit(said: &Testimony, ledger: &Ledger) -> Finding {
     }
     let live = &said.live;
     if live.stock + live.active + live.completed != live.total {
-        complain(format!("R1: {} + {} + {} is not {}", live.stock, live.active, live.completed, live.total));
+        complain(format!(
+            "R1: {} + {} + {} is not {}",
+            live.stock, live.active, live.completed, live.total
+        ));
     }
     if u64::from(live.active + live.completed + live.expired) != story.acquired.len() as u64 {
         complain("R5: a slot was granted that neither is held nor came back".to_owned());
@@ -88,12 +92,7 @@ fn read_story(said: &Testimony, complain: &mut impl FnMut(String)) -> Story {
     story
 }
 
-fn tell(
-    story: &mut Story,
-    product: ProductId,
-    change: Change,
-    complain: &mut impl FnMut(String),
-) {
+fn tell(story: &mut Story, product: ProductId, change: Change, complain: &mut impl FnMut(String)) {
     match change {
         Change::SlotAcquired(event) => {
             let slot = product.slot(event.arrival);
@@ -103,7 +102,10 @@ fn tell(
                 return;
             }
             if event.arrival.0 <= story.last_direct {
-                complain(format!("R2: arrival {} was granted after {}", event.arrival, story.last_direct));
+                complain(format!(
+                    "R2: arrival {} was granted after {}",
+                    event.arrival, story.last_direct
+                ));
             }
             story.last_direct = event.arrival.0;
             story.arrived.extend(event.arrived.map(|at| at.0));
@@ -142,7 +144,10 @@ fn fold(said: &Testimony, complain: &mut impl FnMut(String)) {
     }
     let digest = sale.map(|sale| sale.digest().to_hex().to_string());
     if digest.as_deref() != Some(said.live.digest.as_str()) {
-        complain(format!("R13: the fold of Postgres's log is {digest:?}, Redis has {}", said.live.digest));
+        complain(format!(
+            "R13: the fold of Postgres's log is {digest:?}, Redis has {}",
+            said.live.digest
+        ));
     }
 }
 
@@ -162,7 +167,11 @@ fn compare_sinks(said: &Testimony, story: &Story, complain: &mut impl FnMut(Stri
     ] {
         let messages = said.kafka.domain.get(topic).map_or(&[][..], Vec::as_slice);
         if messages != told.as_slice() {
-            complain(format!("{topic} has {} messages, the log {} such events", messages.len(), told.len()));
+            complain(format!(
+                "{topic} has {} messages, the log {} such events",
+                messages.len(),
+                told.len()
+            ));
         }
     }
     let live = &said.live;

@@ -1,14 +1,19 @@
 //! The edge as a buyer or an admin sees it: HTTP and JSON, nothing else. Next: buyers.rs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jsonwebtoken::{EncodingKey, Header};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 /// How long a caller waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections at most: a crowd behind one gateway, not one socket for each buyer. Who waits for a
+/// connection waits on the clock: latency counts from when a request was due.
+const CONNECTIONS: usize = 256;
 /// How long a demo's token is good for, in seconds.
 const TOKEN_TTL: u64 = 3600;
 
@@ -16,6 +21,7 @@ const TOKEN_TTL: u64 = 3600;
 #[derive(Clone)]
 pub struct Shop {
     http: reqwest::Client,
+    connections: Arc<Semaphore>,
     base: String,
     key: EncodingKey,
 }
@@ -53,13 +59,14 @@ impl Shop {
     pub fn new(edge_url: &str, jwt_secret: &str) -> Result<Self> {
         let http = reqwest::Client::builder()
             .timeout(PATIENCE)
-            .pool_max_idle_per_host(1024)
+            .pool_max_idle_per_host(CONNECTIONS)
             .tcp_nodelay(true)
             .no_proxy()
             .build()
             .context("the HTTP client could not be set up")?;
         let base = format!("{}/product/v1", edge_url.trim_end_matches('/'));
-        Ok(Self { http, base, key: EncodingKey::from_secret(jwt_secret.as_bytes()) })
+        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        Ok(Self { http, connections, base, key: EncodingKey::from_secret(jwt_secret.as_bytes()) })
     }
 
     /// Mints a caller's token.
@@ -76,7 +83,8 @@ impl Shop {
     }
 
     pub(super) async fn post(&self, token: &str, path: &str, body: &Value) -> Result<Answer> {
-        self.send(self.http.post(format!("{}{path}", self.base)).bearer_auth(token).json(body)).await
+        self.send(self.http.post(format!("{}{path}", self.base)).bearer_auth(token).json(body))
+            .await
     }
 
     pub(super) async fn get(&self, token: &str, path: &str) -> Result<Answer> {
@@ -84,6 +92,7 @@ impl Shop {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
+        let _connection = self.connections.acquire().await?;
         let response = request.send().await?;
         let status = response.status().as_u16();
         let bytes = response.bytes().await?;

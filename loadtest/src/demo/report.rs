@@ -13,6 +13,7 @@ use super::audit::Finding;
 use super::ledger::{Ledger, Told};
 use super::witness::KafkaSale;
 use slot_core::ids::ProductId;
+use slot_core::wire::AuditView;
 
 /// What a demo found; `.run/report.json` holds it.
 #[derive(Debug, Serialize)]
@@ -68,6 +69,8 @@ pub struct SaleLine {
     pub declined: u64,
     /// Slots still held.
     pub active: u32,
+    /// Buyers still on the waitlist.
+    pub waiting: u32,
     /// Units free at the end.
     pub stock: u32,
     /// Events.
@@ -76,10 +79,13 @@ pub struct SaleLine {
     pub messages: u64,
 }
 
+/// A row of the table: its name, and its value for a sale.
+type Row = (&'static str, fn(&SaleLine) -> u64);
+
 /// One sale's part of the report.
 pub(super) fn sale_line(
     (product, name): (ProductId, &str),
-    (total, active, stock): (u32, u32, u32),
+    live: &AuditView,
     finding: &Finding,
     ledger: &Ledger,
     kafka: &KafkaSale,
@@ -87,15 +93,16 @@ pub(super) fn sale_line(
     let told = [Told::Granted, Told::Held, Told::Waiting, Told::SoldOut];
     SaleLine {
         name: name.to_owned(),
-        total,
+        total: live.total,
         told: told.map(|told| ledger.count(product, told)),
         promoted: finding.promoted,
         granted: finding.granted,
         completed: finding.completed,
         expired: finding.expired,
         declined: finding.declined,
-        active,
-        stock,
+        active: live.active,
+        waiting: live.waiting,
+        stock: live.stock,
         events: finding.events,
         messages: kafka.domain.values().map(|topic| topic.len() as u64).sum(),
     }
@@ -125,7 +132,7 @@ impl Report {
         let mut header = vec![String::new()];
         header.extend(self.sales.iter().map(|sale| sale.name.clone()));
         sales.set_header(header);
-        let rows: [(&str, fn(&SaleLine) -> u64); 13] = [
+        let rows: [Row; 14] = [
             ("units", |sale| sale.total.into()),
             ("answered: granted", |sale| sale.told[0]),
             ("answered: has one already", |sale| sale.told[1]),
@@ -136,6 +143,7 @@ impl Report {
             ("payments refused or timed out", |sale| sale.declined),
             ("expired, unit came back", |sale| sale.expired),
             ("still held", |sale| sale.active.into()),
+            ("still waiting", |sale| sale.waiting.into()),
             ("free at the end", |sale| sale.stock.into()),
             ("events (Redis = Postgres = Kafka)", |sale| sale.events),
             ("messages for other domains", |sale| sale.messages),
@@ -152,7 +160,9 @@ impl Report {
             [("POST /slots/acquire", &ledger.acquire_us), ("POST /payments", &ledger.payment_us)]
         {
             let mut row = vec![name.to_owned()];
-            row.extend([0.5, 0.9, 0.99, 0.999, 1.0].map(|q| format!("{:.1}", quantile_ms(histogram, q))));
+            row.extend(
+                [0.5, 0.9, 0.99, 0.999, 1.0].map(|q| format!("{:.1}", quantile_ms(histogram, q))),
+            );
             row.push(histogram.len().to_string());
             latency.add_row(row);
         }

@@ -34,7 +34,9 @@ pub(super) async fn wait(
     let mut lag = None;
     loop {
         let missing = missing(redis, pool, sales).await?;
-        if lag.is_none() && !missing.moving {
+        if missing.moving {
+            lag = None;
+        } else if lag.is_none() {
             lag = Some(Instant::now());
         }
         let missing = match missing.what {
@@ -67,7 +69,7 @@ async fn missing(
         let sale = witness::sale(redis, awaited.product).await?;
         let what = if sale.paying > 0 {
             Some(format!("{}: {} payments in flight", sale.name, sale.paying))
-        } else if awaited.ends && sale.active + sale.waiting > 0 {
+        } else if awaited.ends && (sale.active > 0 || (sale.waiting > 0 && sale.stock > 0)) {
             Some(format!("{}: {} slots held, {} waiting", sale.name, sale.active, sale.waiting))
         } else {
             None
@@ -95,7 +97,10 @@ async fn kafka_missing(
         let sale = witness::sale(redis, awaited.product).await?;
         let messages = topics.get(&awaited.product).map_or(0, |sale| sale.audit.len() as u64);
         if messages < sale.events.0 {
-            return Ok(Some(format!("{}: Kafka has {messages} of {} events", sale.name, sale.events)));
+            return Ok(Some(format!(
+                "{}: Kafka has {messages} of {} events",
+                sale.name, sale.events
+            )));
         }
     }
     Ok(None)

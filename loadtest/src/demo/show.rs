@@ -62,11 +62,7 @@ pub(crate) fn say(progress: &Progress) {
 
 /// What the demo's gateway does: nine of ten charges succeed, some webhooks are lost and asked for.
 pub(crate) fn gateway() -> Gateway {
-    Gateway::Stub {
-        success_rate: 0.9,
-        latency: Duration::from_millis(30),
-        lost_webhook_rate: 0.02,
-    }
+    Gateway::Stub { success_rate: 0.9, latency: Duration::from_millis(30), lost_webhook_rate: 0.02 }
 }
 
 fn bar(template: &str) -> Result<ProgressBar> {
@@ -154,7 +150,9 @@ async fn sell_and_audit(stack: &Stack, options: &DemoOptions) -> Result<Report> 
     )?;
     load.finish();
 
-    println!("4. Waiting until every payment is settled and both sinks have everything, then the audit");
+    println!(
+        "4. Waiting until every payment is settled and both sinks have everything, then the audit"
+    );
     let ledger = Arc::try_unwrap(ledger)
         .map_err(|_| anyhow::anyhow!("a buyer is still at work"))?
         .into_inner()
@@ -164,8 +162,7 @@ async fn sell_and_audit(stack: &Stack, options: &DemoOptions) -> Result<Report> 
     let wait = bar("  {spinner} {elapsed} {msg}")?;
     let awaited =
         [Awaited { product: concert, ends: false }, Awaited { product: sneakers, ends: true }];
-    let lag =
-        settled::wait(&mut redis, &pool, stack.kafka.bootstrap(), &awaited, &wait).await?;
+    let lag = settled::wait(&mut redis, &pool, stack.kafka.bootstrap(), &awaited, &wait).await?;
     wait.finish_and_clear();
     let report = examine(stack, &mut redis, &pool, &ledger, [concert, sneakers], lag).await?;
     report.write(&options.report)?;
@@ -195,10 +192,8 @@ async fn examine(
             kafka: topics.remove(&product).unwrap_or_default(),
         };
         let finding = audit::audit(&said, ledger);
-        let live = &said.live;
         let names = (product, said.sale.name.as_str());
-        let units = (live.total, live.active, live.stock);
-        lines.push(sale_line(names, units, &finding, ledger, &said.kafka));
+        lines.push(sale_line(names, &said.live, &finding, ledger, &said.kafka));
         findings.push(finding);
     }
     let mut violations: Vec<String> =

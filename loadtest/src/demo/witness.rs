@@ -56,8 +56,7 @@ const FRAME: usize = 5;
 const KAFKA_PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn sale(redis: &mut MultiplexedConnection, id: ProductId) -> Result<SaleView> {
-    let reply: redis::Value =
-        redis::cmd("SLOT.SALE").arg(id.sale_key()).query_async(redis).await?;
+    let reply: redis::Value = redis::cmd("SLOT.SALE").arg(id.sale_key()).query_async(redis).await?;
     Ok(SaleView::from_value(Value::from(reply))?)
 }
 
@@ -83,10 +82,7 @@ pub(super) async fn postgres_log(pool: &PgPool, id: ProductId) -> Result<Vec<Row
 }
 
 /// How many rows the states have, by status.
-pub(super) async fn postgres_states(
-    pool: &PgPool,
-    id: ProductId,
-) -> Result<BTreeMap<String, u64>> {
+pub(super) async fn postgres_states(pool: &PgPool, id: ProductId) -> Result<BTreeMap<String, u64>> {
     let rows: Vec<(String, i64)> = sqlx::query_as(
         "SELECT status, count(*) FROM purchase_slots WHERE product_id = $1::uuid GROUP BY status",
     )
