@@ -293,7 +293,10 @@ impl<S: Sink> Drain<S> {
         let mut room = u64::from(self.shared.args.batch);
         let mut ranges = Vec::new();
         for _ in 0..self.queue.len() {
-            let Some(product) = self.queue.pop_front().filter(|_| room > 0) else { break };
+            if room == 0 {
+                break;
+            }
+            let Some(product) = self.queue.pop_front() else { break };
             let Some(&head) = self.ahead.get(&product) else { continue };
             if self.shared.halted.contains(&product) {
                 self.ahead.remove(&product);

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         .flatten_event(true)
         .with_env_filter(
             EnvFilter::try_from_env("SLOT_PERSISTER_LOG")
-                .unwrap_or_else(|_| EnvFilter::new("info")),
+                .unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn")),
         )
         .with_writer(writer)
         .init();

@@ -45,10 +45,10 @@ async fn t11_killed_under_load_each_sink_has_each_event_exactly_once() -> Result
     }
     let flags = ["--keep-streams", "--batch", "100"];
     let mut persister = Persister::start(&servers, Some(kafka.bootstrap()), &flags)?;
-    let loading = tokio::spawn(load(redis.clone(), sales.clone(), 250));
+    let loading = tokio::spawn(load(redis.clone(), sales.clone(), 160));
     let mut kills = 0;
     while !loading.is_finished() {
-        tokio::time::sleep(Duration::from_millis(2_000 + 377 * kills)).await;
+        tokio::time::sleep(Duration::from_millis(1_500 + 377 * kills)).await;
         persister.kill9().await?;
         kills += 1;
         persister = Persister::start(&servers, Some(kafka.bootstrap()), &flags)?;

@@ -5,8 +5,9 @@
 //! process from one that the broker merely timed out.
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
@@ -82,18 +83,31 @@ pub fn mark_record(mark: &NamedMark) -> Result<Vec<u8>, String> {
     serde_json::to_vec(&record).map_err(|error| error.to_string())
 }
 
+/// A client that does not call the end of a partition an error.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(%error, reason, "kafka client");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// Reads the topic to its end, committed records only. Blocks.
 ///
 /// # Errors
 /// Where the brokers can't be reached, or a record is not one of ours.
 pub fn read(bootstrap: &str, share: Share) -> Result<KafkaMarks, SinkError> {
-    let consumer: BaseConsumer = ClientConfig::new()
+    let consumer: BaseConsumer<Quiet> = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", format!("slot-persister-marks-{}", share.writer))
         .set("enable.auto.commit", "false")
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true")
-        .create()?;
+        .create_with_context(Quiet)?;
     let metadata = consumer.fetch_metadata(Some(topics::MARKS), PATIENCE)?;
     let mut open = HashSet::new();
     let mut all = TopicPartitionList::new();
