@@ -6,7 +6,7 @@
 //! sweeper rests.
 
 use slot_core::units::UnixMillis;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -40,8 +40,7 @@ pub(crate) fn is_followed() -> bool {
 /// The time of this command, tick or answer: read it once for each.
 pub(crate) fn now() -> UnixMillis {
     if let Some(file) = TEST_CLOCK.get() {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        return UnixMillis(text.trim().parse().unwrap_or(0));
+        return told(file);
     }
     let read = Instant::now();
     let mut clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,6 +52,16 @@ pub(crate) fn now() -> UnixMillis {
         *clock = Clock { looked: read, nanos };
     }
     UnixMillis(u64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(0))
+}
+
+/// A file without a number is how a test sees that no panic gets past the border.
+#[expect(clippy::panic, reason = "in tests only, and on purpose")]
+fn told(file: &Path) -> UnixMillis {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    match text.trim().parse() {
+        Ok(millis) => UnixMillis(millis),
+        Err(why) => panic!("the test's clock says {text:?}: {why}"),
+    }
 }
 
 fn slewed(nanos: i64, passed: i64, wall: i64) -> i64 {

@@ -3,7 +3,7 @@
 mod shop;
 
 use anyhow::Result;
-use shop::{Sale, command, new_product};
+use shop::{Sale, command, new_product, server_with_clock};
 use slot_core::wire::{AcquireReply, Done, PayRefusal, PayReply, Value, Wire};
 use slot_loadtest::stack::RedisServer;
 
@@ -191,5 +191,25 @@ async fn a_sale_that_is_not_there_is_a_word_and_no_error() -> Result<()> {
     }
     let keys = command(&mut sale.connection, &["DBSIZE"]).await?;
     assert_eq!(keys, redis::Value::Int(0), "asking made no key");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_panic_in_a_command_is_an_error_and_the_server_goes_on() -> Result<()> {
+    let (server, clock) = server_with_clock(1_763_827_200_000).await?;
+    let mut sale = Sale::open(&server, 1, "").await?;
+    let before = sale.audit().await?;
+    std::fs::write(&clock, "half past ten")?;
+    for _ in 0..3 {
+        let error = sale.acquire("ana").await.err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(error.contains("internal error"), "{error}");
+        assert!(sale.read("SLOT.SALE", &[]).await.is_err());
+    }
+    std::fs::write(&clock, "1763827200001")?;
+    assert_eq!(sale.audit().await?, before);
+    assert_eq!(sale.acquire("ana").await?.word(), "ACQUIRED");
+    let log = std::fs::read_to_string(server.log_file())?;
+    assert!(log.contains("half past ten") && log.contains("clock.rs"), "{log}");
+    std::fs::remove_file(&clock)?;
     Ok(())
 }

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use shop::{Sale, new_product};
+use shop::{Sale, new_product, server_with_clock};
 use slot_core::event::{Change, Event};
 use slot_core::units::UnixMillis;
 use slot_core::wire::{
     AcquireReply, Done, GetReply, PayReply, PaymentView, SaleReply, SaleView, Wire,
 };
-use slot_loadtest::stack::{RedisServer, target_folder, workspace_folder};
+use slot_loadtest::stack::{RedisServer, workspace_folder};
 
 /// When `at=0` is.
 const START: u64 = 1_763_827_200_000;
@@ -55,17 +55,7 @@ struct Teller {
 
 impl Teller {
     async fn start() -> Result<Self> {
-        let folder = std::env::temp_dir();
-        let clock = folder.join(format!("slot-test-clock-{}", std::process::id()));
-        std::fs::write(&clock, START.to_string())?;
-        let module = match std::env::var_os("SLOT_MODULE") {
-            Some(path) => PathBuf::from(path),
-            None => target_folder()?.join("libslot_module.so"),
-        };
-        let words = [&module, &clock].map(|path| path.to_string_lossy().into_owned());
-        let [module, file] = &words;
-        let builder = RedisServer::builder().without_module();
-        let server = builder.option("loadmodule", &[module, "TESTCLOCK", file]).start().await?;
+        let (server, clock) = server_with_clock(START).await?;
         let sale = Sale::at(&server, new_product()).await?;
         Ok(Self { server, clock, sale })
     }

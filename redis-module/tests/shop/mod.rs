@@ -6,6 +6,7 @@
     reason = "each test file is a program of its own and uses a part"
 )]
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use slot_core::ids::ProductId;
 use slot_core::units::UnixMillis;
 use slot_core::wire::{AcquireReply, AuditView, PayReply, SaleReply, Value, Wire};
-use slot_loadtest::stack::{RedisServer, until};
+use slot_loadtest::stack::{RedisServer, target_folder, until};
 
 /// Long enough for anything that shall happen, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -137,6 +138,23 @@ impl Sale {
         self.write("SLOT.PAUSE", &["REASON", "a break, 100%", "BY", "root"]).await?;
         Ok(())
     }
+}
+
+/// A server whose time is what the file says, and on which nothing expires by itself.
+pub async fn server_with_clock(start: u64) -> Result<(RedisServer, PathBuf)> {
+    static MADE: AtomicU64 = AtomicU64::new(1);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let name = format!("slot-test-clock-{}-{number}", std::process::id());
+    let clock = std::env::temp_dir().join(name);
+    std::fs::write(&clock, start.to_string())?;
+    let module = match std::env::var_os("SLOT_MODULE") {
+        Some(path) => PathBuf::from(path),
+        None => target_folder()?.join("libslot_module.so"),
+    };
+    let [module, file] = [&module, &clock].map(|path| path.to_string_lossy().into_owned());
+    let builder = RedisServer::builder().without_module();
+    let server = builder.option("loadmodule", &[&module, "TESTCLOCK", &file]).start().await?;
+    Ok((server, clock))
 }
 
 /// Waits until a sale's audit is as wanted.
