@@ -22,7 +22,7 @@ use crate::share::Share;
 use crate::{gateway, health, trim};
 
 /// How long the parts get to finish what they are at.
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(15);
 /// One for the drain, the rest for the gateway.
 const CONNECTIONS: u32 = 4;
 
@@ -114,7 +114,7 @@ async fn until_done(
     };
     if tokio::time::timeout(GRACE, rest).await.is_err() {
         tracing::warn!(
-            "some parts did not finish within 20 s; what they were at is done again at the next start"
+            "some parts did not finish within 15 s; what they were at is done again at the next start"
         );
     }
     outcome

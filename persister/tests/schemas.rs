@@ -1,5 +1,11 @@
 //! The schema files say what DESIGN §5's table says, field by field.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the table below is this file's own"
+)]
+
 use serde_json::{Value, json};
 use slot_persister::kafka::avro::Record;
 

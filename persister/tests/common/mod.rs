@@ -96,7 +96,7 @@ impl Drop for Persister {
         let lines: Vec<_> = log.lines().collect();
         println!(
             "the persister's last words:\n{}",
-            lines[lines.len().saturating_sub(40)..].join("\n")
+            lines.split_at(lines.len().saturating_sub(40)).1.join("\n")
         );
         let _gone = std::fs::remove_file(&self.log);
     }
@@ -297,7 +297,7 @@ pub async fn messages(
                 .await??;
         let mark = marks.iter().rfind(|mark| mark.key == key).map(|mark| -> Result<i64> {
             let mark: serde_json::Value = serde_json::from_slice(&mark.payload)?;
-            mark["number"].as_i64().context("a mark without number")
+            mark.get("number").and_then(|n| n.as_i64()).context("a mark without number")
         });
         Ok((mark.transpose()? >= Some(last)).then_some(()))
     })
