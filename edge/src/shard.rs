@@ -138,8 +138,9 @@ impl Shard {
     ) -> Result<Vec<(Value, bool)>, Trouble> {
         let commands = products.len();
         if self.durability != Durability::Memory {
-            // WAIT counts the connection's last write: a batch that wrote nothing (everyone HELD) would get
-            // a false yes. So each sale gets a small write before it.
+            // WAIT answers for what its own connection did before it. A batch that wrote nothing (everyone
+            // HELD) must be confirmed too, so each sale gets a small write: then it doesn't matter whether a
+            // server counts every command (Redis 7.0 does) or only writes.
             for product in products {
                 pipeline.add_command(fence(*product));
             }

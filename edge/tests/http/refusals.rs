@@ -8,87 +8,91 @@ use tokio::net::TcpStream;
 
 const NOBODY: &str = "019aac42-887b-8000-8000-070000000000";
 
-#[tokio::test]
-async fn bad_bodies_are_refused_field_by_field() {
-    let shop = Shop::open().await;
-    let product = shop.product(json!({"stock": 5})).await;
-    let slot = shop.acquire(&product, "ana").await.id().to_owned();
-    let before = shop.state(&product).await;
-    let (admin, ana) = (shop.admin(), shop.buyer("ana"));
-    let new =
-        json!({"name": "n", "description": "d", "stock": 1, "saleDate": "2020-01-01T00:00:00Z"});
-    let pay = json!({"purchaseSlotId": slot, "idempotencyKey": "k", "amount": 1, "paymentMethod": "CARD"});
-    let change = format!("/products/{product}");
-    for (method, path, token, good, bad, names) in [
-        (Method::POST, "/products", &admin, &new, json!({"name": ""}), "name"),
-        (Method::POST, "/products", &admin, &new, json!({"name": null}), "string"),
-        (Method::POST, "/products", &admin, &new, json!({"stock": 0}), "stock"),
-        (Method::POST, "/products", &admin, &new, json!({"stock": 1.5}), "1.5"),
-        (Method::POST, "/products", &admin, &new, json!({"saleDate": "now"}), "saleDate"),
-        (Method::POST, "/products", &admin, &new, json!({"price": -1}), "price"),
-        (Method::POST, "/products", &admin, &new, json!({"colour": "red"}), "colour"),
-        (Method::PUT, change.as_str(), &admin, &json!({}), json!({}), "at least one"),
-        (Method::PUT, change.as_str(), &admin, &json!({}), json!({"stock": 9}), "stock"),
-        (Method::PUT, change.as_str(), &admin, &json!({}), json!({"name": " "}), "name"),
-        (Method::POST, "/slots/acquire", &ana, &json!({}), json!({}), "productId"),
-        (Method::POST, "/slots/acquire", &ana, &json!({}), json!({"productId": "x"}), "productId"),
-        (Method::POST, "/slots/acquire", &ana, &json!({}), json!({"productId": slot}), "productId"),
-        (
-            Method::POST,
-            "/slots/acquire",
-            &ana,
-            &json!({"productId": product}),
-            json!({"nth": 0}),
-            "nth",
-        ),
-        (
-            Method::POST,
-            "/slots/acquire",
-            &ana,
-            &json!({"productId": product}),
-            json!({"waitlist": "yes"}),
-            "boolean",
-        ),
-        (
-            Method::POST,
-            "/slots/acquire",
-            &ana,
-            &json!({"productId": product}),
-            json!({"user": "ben"}),
-            "user",
-        ),
-        (
-            Method::POST,
-            "/payments",
-            &ana,
-            &pay,
-            json!({"purchaseSlotId": product}),
-            "purchaseSlotId",
-        ),
-        (Method::POST, "/payments", &ana, &pay, json!({"idempotencyKey": ""}), "idempotencyKey"),
-        (
-            Method::POST,
-            "/payments",
-            &ana,
-            &pay,
-            json!({"idempotencyKey": "x".repeat(256)}),
-            "idempotencyKey",
-        ),
-        (Method::POST, "/payments", &ana, &pay, json!({"amount": 0}), "amount"),
-        (Method::POST, "/payments", &ana, &pay, json!({"amount": "1"}), "amount"),
-        (Method::POST, "/payments", &ana, &pay, json!({"amount": 0.5}), "amount"),
-        (Method::POST, "/payments", &ana, &pay, json!({"currency": "ZZZ"}), "currency"),
-        (Method::POST, "/payments", &ana, &pay, json!({"paymentMethod": "CASH"}), "paymentMethod"),
-    ] {
+/// Sends `bad` on top of a body that is good without it, and expects a problem whose detail says `names`.
+async fn refused(
+    shop: &Shop,
+    (method, path, token): (&Method, &str, &str),
+    good: &Value,
+    rows: &[(Value, &str)],
+) {
+    for (bad, names) in rows {
         let mut body = good.clone();
-        body.as_object_mut()
-            .expect("an object")
-            .extend(bad.as_object().expect("an object").clone());
-        let heard = Shop::hear(shop.request(method, path, Some(token)).json(&body)).await;
+        let into = body.as_object_mut().expect("an object");
+        into.extend(bad.as_object().expect("an object").clone());
+        let request = shop.request(method.clone(), path, Some(token)).json(&body);
+        let heard = Shop::hear(request).await;
         heard.is(400, "validation");
         let detail = heard.body["detail"].as_str().unwrap_or_default();
         assert!(detail.contains(names), "{path} {body}: {detail}");
     }
+}
+
+#[tokio::test]
+async fn an_admin_s_bad_bodies_are_refused_field_by_field() {
+    let shop = Shop::open().await;
+    let product = shop.product(json!({"stock": 5})).await;
+    let before = shop.state(&product).await;
+    let admin = shop.admin();
+    let good =
+        json!({"name": "n", "description": "d", "stock": 1, "saleDate": "2020-01-01T00:00:00Z"});
+    let rows = [
+        (json!({"name": ""}), "name"),
+        (json!({"name": null}), "string"),
+        (json!({"description": "x".repeat(2_001)}), "description"),
+        (json!({"stock": 0}), "stock"),
+        (json!({"stock": 1.5}), "1.5"),
+        (json!({"saleDate": "now"}), "saleDate"),
+        (json!({"price": -1}), "price"),
+        (json!({"ttlSeconds": 0}), "ttlSeconds"),
+        (json!({"colour": "red"}), "colour"),
+    ];
+    refused(&shop, (&Method::POST, "/products", &admin), &good, &rows).await;
+    let rows = [
+        (json!({}), "at least one"),
+        (json!({"stock": 9}), "stock"),
+        (json!({"stockIncrement": 100_000_001}), "stockIncrement"),
+        (json!({"name": " "}), "name"),
+        (json!({"saleDate": "2020"}), "saleDate"),
+    ];
+    let path = format!("/products/{product}");
+    refused(&shop, (&Method::PUT, &path, &admin), &json!({}), &rows).await;
+    let keyed = shop.request(Method::POST, "/products", Some(&admin)).json(&good);
+    Shop::hear(keyed.header("Idempotency-Key", "")).await.is(400, "validation");
+    assert_eq!(shop.state(&product).await, before);
+}
+
+#[tokio::test]
+async fn a_buyer_s_bad_bodies_are_refused_field_by_field() {
+    let shop = Shop::open().await;
+    let product = shop.product(json!({"stock": 5})).await;
+    let slot = shop.acquire(&product, "ana").await.id().to_owned();
+    let before = shop.state(&product).await;
+    let ana = shop.buyer("ana");
+    let route = (&Method::POST, "/slots/acquire", ana.as_str());
+    let rows = [(json!({}), "productId")];
+    refused(&shop, route, &json!({}), &rows).await;
+    let rows = [
+        (json!({"productId": "x"}), "productId"),
+        (json!({"productId": slot}), "productId"),
+        (json!({"nth": 0}), "nth"),
+        (json!({"nth": 1_001}), "nth"),
+        (json!({"waitlist": "yes"}), "boolean"),
+        (json!({"user": "ben"}), "user"),
+    ];
+    refused(&shop, route, &json!({"productId": product}), &rows).await;
+    let rows = [
+        (json!({"purchaseSlotId": product}), "purchaseSlotId"),
+        (json!({"idempotencyKey": ""}), "idempotencyKey"),
+        (json!({"idempotencyKey": "x".repeat(256)}), "idempotencyKey"),
+        (json!({"amount": 0}), "amount"),
+        (json!({"amount": "1"}), "amount"),
+        (json!({"amount": 0.5}), "amount"),
+        (json!({"amount": 1e300}), "amount"),
+        (json!({"currency": "ZZZ"}), "currency"),
+        (json!({"paymentMethod": "CASH"}), "paymentMethod"),
+    ];
+    let good = json!({"purchaseSlotId": slot, "idempotencyKey": "k", "amount": 1, "paymentMethod": "CARD"});
+    refused(&shop, (&Method::POST, "/payments", &ana), &good, &rows).await;
     assert_eq!(shop.state(&product).await, before);
 }
 
@@ -281,13 +285,23 @@ async fn connections_over_the_cap_are_told_to_come_back() {
     let redis = slot_loadtest::stack::RedisServer::builder().start().await.expect("redis");
     let shop =
         Shop::open_with(redis, |edge| edge.argument("--max-connections").argument("4")).await;
+    let connect = || TcpStream::connect(("127.0.0.1", shop.edge.port()));
     let mut held = Vec::new();
-    for _ in 0..4 {
-        held.push(TcpStream::connect(("127.0.0.1", shop.edge.port())).await.expect("connect"));
+    let mut turned_away = 0;
+    for _ in 0..8 {
+        let mut stream = connect().await.expect("connect");
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        // One that is served hears nothing as long as it asks nothing.
+        if tokio::time::timeout(std::time::Duration::from_millis(200), read).await.is_ok() {
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            assert!(answer.contains("retry-after: 1"), "{answer}");
+            turned_away += 1;
+        } else {
+            held.push(stream);
+        }
     }
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    let answer = raw(&shop, b"").await;
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1"), "{answer}");
+    assert_eq!((held.len(), turned_away), (4, 4));
     drop(held);
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     assert_eq!(Shop::hear(shop.http.get(shop.url("/health/live"))).await.status, 200);

@@ -216,6 +216,8 @@ async fn products_are_listed_changed_and_deleted() {
     let shop = Shop::open().await;
     let admin = shop.admin();
     let first = shop.product(json!({"name": "First", "stock": 2})).await;
+    // The list's order is that of creation, to the millisecond.
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     let second = shop.product(json!({"name": "Second", "saleDate": "2099-01-01T00:00:00Z"})).await;
     let list = shop.get("/products?size=1&page=1", &admin).await;
     assert_eq!(list.body["products"][0]["id"], *second);
