@@ -4,22 +4,20 @@
 //! the price is that each event is read twice. A sale whose history forked stands still, the others go on. Nothing here
 //! knows what a sink does with a batch. Next: postgres/sink.rs, kafka/sink.rs.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
 
 use slot_core::ids::ProductId;
 use slot_core::wire::ChangedSale;
 
-use crate::config::RunArgs;
 use crate::failure::Failure;
-use crate::health::{Health, now_ms};
+use crate::health::now_ms;
 use crate::history::{Recorded, continue_from};
-use crate::marks::{Committed, Mark, Marks};
+use crate::marks::{Mark, Marks};
 use crate::metrics::Metrics;
 use crate::retry::Backoff;
-use crate::share::Share;
+use crate::shared::Shared;
 use crate::sink::{Batch, SaleBatch, Sink, SinkError};
 use crate::source::{Range, Source, SourceError};
 
@@ -28,60 +26,10 @@ const FROM_THE_BEGINNING: &str = "0";
 const PAGE: u32 = 1000;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// A sink that nothing goes to is asked whether it is there, so that its health is true.
+const CHECK_EVERY: Duration = Duration::from_secs(3);
 /// A commit that takes longer is given up and its marks are read again.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// What the parts of the process share.
-#[derive(Debug)]
-pub struct Shared {
-    /// The command line.
-    pub args: RunArgs,
-    /// This writer's part of the sales.
-    pub share: Share,
-    /// Figures.
-    pub metrics: Arc<Metrics>,
-    /// Health.
-    pub health: Arc<Health>,
-    /// All sinks' marks.
-    pub committed: Committed,
-    /// Sales that stand still for sinks and charges alike, until the process starts again.
-    pub halted: Halted,
-    /// Turns true when the process shall end.
-    pub stop: watch::Receiver<bool>,
-}
-
-/// The sales whose history forked.
-#[derive(Debug, Default)]
-pub struct Halted(Mutex<HashSet<ProductId>>);
-
-impl Halted {
-    /// Whether the sale stands still.
-    #[must_use]
-    pub fn contains(&self, product: &ProductId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(product)
-    }
-
-    /// Notes a sale; whether it is new, and how many there are.
-    fn insert(&self, product: ProductId) -> (bool, usize) {
-        let mut halted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (halted.insert(product), halted.len())
-    }
-}
-
-impl Shared {
-    /// Whether the process shall end.
-    #[must_use]
-    pub fn stopping(&self) -> bool {
-        *self.stop.borrow()
-    }
-
-    /// Waits, but not beyond the process's end.
-    pub async fn pause(&self, span: Duration) {
-        let mut stop = self.stop.clone();
-        // An error means that the sender is gone: the process is ending.
-        let _ended = tokio::time::timeout(span, stop.wait_for(|stop| *stop)).await;
-    }
-}
 
 /// One sink's drain.
 pub struct Drain<S> {
@@ -193,16 +141,22 @@ impl<S: Sink> Drain<S> {
             None => source.insert(Source::connect(&self.shared.args.redis_url).await?),
         };
         let mut pause = SHORTEST_PAUSE;
+        let mut heard = Instant::now();
         while !self.shared.stopping() {
             self.look(source).await?;
             let batch = self.read(source).await?;
             if batch.is_empty() {
                 self.shared.pause(pause).await;
                 pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                if heard.elapsed() > CHECK_EVERY {
+                    self.sink.check().await?;
+                    heard = Instant::now();
+                }
             } else {
                 self.commit(source, batch).await?;
                 backoff.reset();
                 pause = SHORTEST_PAUSE;
+                heard = Instant::now();
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Carries every event of every sale from Redis to Postgres and Kafka, exactly once in each; asks the gateway for
 //! charges; trims the streams; audits the books. It is never on the path of a buyer's request.
 //!
-//! Reading order: [`run`] → [`drain`] → [`source`] → [`history`] → [`sink`] → [`postgres`], [`kafka`]; then
+//! Reading order: [`run`] → [`shared`] → [`drain`] → [`source`] → [`history`] → [`sink`] → [`postgres`], [`kafka`]; then
 //! [`gateway`], [`trim`], [`audit`].
 
 pub mod audit;
@@ -19,6 +19,7 @@ pub mod postgres;
 pub mod retry;
 pub mod run;
 pub mod share;
+pub mod shared;
 pub mod sink;
 pub mod source;
 pub mod trim;

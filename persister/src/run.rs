@@ -1,7 +1,7 @@
 //! `slot-persister run`: puts the parts together, waits for the word to stop, lets each finish what it is at.
 //!
 //! Each sink's drain is a task of its own. Only a drain that another process has replaced ends the whole; everything else
-//! is tried again where it failed. Next: drain.rs.
+//! is tried again where it failed. Next: shared.rs, drain.rs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::config::RunArgs;
-use crate::drain::{Drain, Halted, Shared};
+use crate::drain::Drain;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::kafka::sink::{Cluster, KafkaSink};
@@ -19,6 +19,7 @@ use crate::marks::{Committed, SinkName};
 use crate::metrics::{self, Metrics};
 use crate::postgres::sink::{self, PostgresSink};
 use crate::share::Share;
+use crate::shared::{Halted, Shared};
 use crate::{gateway, health, trim};
 
 /// How long the parts get to finish what they are at.

@@ -73,6 +73,9 @@ pub trait Sink: Send {
     /// each [`SinkError::Retry`].
     fn open(&mut self) -> impl Future<Output = Result<Marks, SinkError>> + Send;
 
+    /// Whether it is still there; asked now and then while there is nothing to bring.
+    fn check(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
+
     /// Brings the events and moves the marks, both or neither.
     fn commit(&mut self, batch: Batch) -> impl Future<Output = Result<(), SinkError>> + Send;
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use slot_core::ids::ProductId;
 
-use crate::drain::Shared;
 use crate::marks::Mark;
+use crate::shared::Shared;
 use crate::source::{Source, SourceError};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);

@@ -7,6 +7,15 @@ use common::{Persister, Servers, TestSale, apache_kafka, audit, messages};
 use redis::cmd;
 use slot_loadtest::stack::until;
 
+async fn health(servers: &Servers, part: &str) -> Result<()> {
+    let mut redis = servers.redis.connect().await?;
+    until("the health that the edge reads", common::PATIENCE, async || {
+        let told: Option<String> = cmd("GET").arg("slot:health:0").query_async(&mut redis).await?;
+        Ok(told.is_some_and(|told| told.contains(part)).then_some(()))
+    })
+    .await
+}
+
 async fn stream_length(
     sale: TestSale,
     redis: &mut redis::aio::MultiplexedConnection,
@@ -24,7 +33,10 @@ async fn postgres_goes_on_without_kafka_and_kafka_without_postgres() -> Result<(
     sale.acquire(&mut redis, 0..100).await?;
     messages(kafka.bootstrap(), "product.slot-audit", sale, 101).await?;
 
+    health(&servers, r#""database":"UP","kafka":"UP""#).await?;
     kafka.kill9().await?;
+    // Also with nothing to bring.
+    health(&servers, r#""database":"UP","kafka":"DOWN""#).await?;
     sale.acquire(&mut redis, 100..300).await?;
     assert_eq!(sale.booked(&mut redis, &servers.books).await?, 301);
     // Nothing that Kafka has not got yet is gone, however far Postgres is.
@@ -34,6 +46,7 @@ async fn postgres_goes_on_without_kafka_and_kafka_without_postgres() -> Result<(
     let numbers: Vec<_> = audit_topic.iter().filter_map(|seen| seen.number).collect();
     assert_eq!(numbers, (1..=301).collect::<Vec<_>>());
 
+    health(&servers, r#""database":"UP","kafka":"UP""#).await?;
     servers.postgres.kill9().await?;
     sale.acquire(&mut redis, 300..400).await?;
     let audit_topic = messages(kafka.bootstrap(), "product.slot-audit", sale, 401).await?;

@@ -92,7 +92,7 @@ async fn sale(
 }
 
 fn unavailable(error: impl std::fmt::Display) -> Failure {
-    Failure::Unavailable(error.to_string())
+    Failure::Unavailable(format!("can't audit, check --postgres-url and --redis-url: {error}"))
 }
 
 /// The sales that either of the two has.

@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 use slot_core::ids::ChargeId;
 use slot_core::wire::{PayReply, PaymentStatus};
 
-use crate::drain::Shared;
 use crate::failure::Failure;
 use crate::gateway::{Charge, Gateway, Outcome};
 use crate::retry::Backoff;
+use crate::shared::Shared;
 use crate::source::{Source, SourceError};
 
 /// How often the rows are looked at when nothing tells of a new one.

@@ -63,6 +63,11 @@ impl KafkaSink {
         })
     }
 
+    fn started(&self) -> Result<Arc<Transactions>, SinkError> {
+        let started = self.transactions.clone();
+        started.ok_or_else(|| SinkError::Retry("kafka: the producer is not started".into()))
+    }
+
     /// What the batch becomes, and what the products are called after it.
     fn outgoing(&self, batch: &Batch) -> Result<(Vec<Outgoing>, Names), String> {
         let mut outgoing = Vec::with_capacity(batch.len().saturating_mul(2));
@@ -164,11 +169,13 @@ impl Sink for KafkaSink {
         Ok(marks.sales.into_iter().map(|(product, mark)| (product, mark.mark)).collect())
     }
 
+    async fn check(&mut self) -> Result<(), SinkError> {
+        let transactions = self.started()?;
+        on_a_thread(move || transactions.check()).await
+    }
+
     async fn commit(&mut self, batch: Batch) -> Result<(), SinkError> {
-        let transactions = self
-            .transactions
-            .clone()
-            .ok_or_else(|| SinkError::Retry("kafka: the producer is not started".into()))?;
+        let transactions = self.started()?;
         let (outgoing, names) = self.outgoing(&batch).map_err(SinkError::Retry)?;
         on_a_thread(move || transactions.commit(&outgoing)).await?;
         self.names.extend(names);

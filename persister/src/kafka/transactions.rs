@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use crate::kafka::topics;
 use crate::sink::SinkError;
 
 /// How long the broker lets a transaction be open; a process that stands still longer has lost it.
@@ -21,6 +22,7 @@ const DELIVERY: Duration = Duration::from_secs(12);
 const COMMIT: Duration = Duration::from_secs(12);
 const INIT: Duration = Duration::from_secs(30);
 const ABORT: Duration = Duration::from_secs(3);
+const ANSWER: Duration = Duration::from_secs(4);
 const STEP: Duration = Duration::from_millis(1);
 
 impl From<KafkaError> for SinkError {
@@ -113,6 +115,15 @@ impl Transactions {
         done
     }
 
+    /// Whether a broker answers.
+    ///
+    /// # Errors
+    /// Where none does.
+    pub fn check(&self) -> Result<(), SinkError> {
+        self.producer.client().fetch_metadata(Some(topics::MARKS), ANSWER)?;
+        Ok(())
+    }
+
     fn try_commit(&self, messages: &[Outgoing]) -> Result<(), SinkError> {
         let deadline = Instant::now() + DELIVERY;
         self.producer.begin_transaction()?;
@@ -120,10 +131,10 @@ impl Transactions {
             self.send(message, deadline)?;
         }
         while self.producer.in_flight_count() > 0 {
-            self.check(deadline)?;
+            self.watch(deadline)?;
             self.producer.poll(STEP);
         }
-        self.check(deadline)?;
+        self.watch(deadline)?;
         self.producer.commit_transaction(COMMIT)?;
         Ok(())
     }
@@ -137,7 +148,7 @@ impl Transactions {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    self.check(deadline)?;
+                    self.watch(deadline)?;
                     self.producer.poll(STEP);
                     record = back;
                 }
@@ -146,7 +157,7 @@ impl Transactions {
         }
     }
 
-    fn check(&self, deadline: Instant) -> Result<(), SinkError> {
+    fn watch(&self, deadline: Instant) -> Result<(), SinkError> {
         let failed = &self.producer.context().failed;
         if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(SinkError::Retry(format!("kafka: a message was not delivered: {error}")));

@@ -92,6 +92,13 @@ impl Sink for PostgresSink {
         marks::read(&self.pool, self.share).await
     }
 
+    async fn check(&mut self) -> Result<(), SinkError> {
+        let epoch = self.epoch.ok_or_else(|| SinkError::Retry("postgres: not open".into()))?;
+        let mut transaction = self.pool.begin().await?;
+        writer::hold_epoch(&mut transaction, self.writer(), epoch).await?;
+        Ok(transaction.commit().await?)
+    }
+
     async fn commit(&mut self, batch: Batch) -> Result<(), SinkError> {
         let epoch = self.epoch.ok_or_else(|| SinkError::Retry("postgres: not open".into()))?;
         let mut connection = self.pool.acquire().await?;
