@@ -1,6 +1,6 @@
 //! The Postgres sink: rows, states and marks in one transaction.
 //!
-//! Reading order: [`sink`] → [`writer`] → [`marks`] → [`log`] → [`products`] → [`slots`] → [`purchases`]; [`column`] is
+//! Reading order: [`sink`] → [`writer`] → [`marks`] → [`log`] → [`products`] → [`slots`] → [`purchases`]; [`mod@column`] is
 //! what they all write with.
 
 pub mod column;
