@@ -33,13 +33,13 @@ pub enum Command {
 /// Flags of `run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// Redis, as redis://[user:password@]host:port[/db].
+    /// Redis, as redis://user:password@host:port/db.
     #[arg(long, env = "SLOT_PERSISTER_REDIS_URL")]
     pub redis_url: String,
     /// Postgres, as postgres://user:password@host:port/database.
     #[arg(long, env = "SLOT_PERSISTER_POSTGRES_URL")]
     pub postgres_url: String,
-    /// Kafka's bootstrap servers, as host:port[,host:port…].
+    /// Kafka's bootstrap servers, as host:port,host:port….
     #[arg(long, env = "SLOT_PERSISTER_KAFKA_BOOTSTRAP", required_unless_present = "no_kafka")]
     pub kafka_bootstrap: Option<String>,
     /// Run without Kafka: Postgres is the only sink, and trimming follows it alone.
@@ -125,7 +125,7 @@ pub struct AuditArgs {
     /// Postgres, as postgres://user:password@host:port/database.
     #[arg(long, env = "SLOT_PERSISTER_POSTGRES_URL")]
     pub postgres_url: String,
-    /// Redis, as redis://[user:password@]host:port; without it the live sales are not compared.
+    /// Redis, as redis://user:password@host:port/db; without it the live sales are not compared.
     #[arg(long, env = "SLOT_PERSISTER_REDIS_URL")]
     pub redis_url: Option<String>,
     /// Only this sale.
