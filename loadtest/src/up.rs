@@ -3,22 +3,25 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::demo::{ProductAsk, Shop, create_product};
 use crate::stack::{Lifetime, Stack, StackOptions, StackRecord, stop_recorded};
 
 /// Starts a stack and a sale, writes `record`, and leaves both running.
 ///
+/// A stack that is up already stays as it is; one of which a part has died is stopped first.
+///
 /// # Errors
-/// Where a stack of this record is still running, or a part does not start.
+/// Where a part does not start.
 pub async fn up(record: &Path) -> Result<()> {
     if record.exists() {
-        let running = StackRecord::read(record)?;
-        if !running.running().is_empty() {
-            bail!("a stack is running already ({}); stop it with `make down`", record.display());
+        let before = StackRecord::read(record)?;
+        if before.running().len() == before.pids.len() {
+            println!("The stack of {} is up already; stop it with `make down`.", record.display());
+            return Ok(());
         }
-        stop_recorded(&running).await?;
+        stop_recorded(&before).await?;
     }
     let folder = record.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;

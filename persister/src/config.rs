@@ -76,6 +76,11 @@ pub struct RunArgs {
     #[arg(long, env = "SLOT_PERSISTER_BATCH", default_value_t = 8192,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub batch: u32,
+    /// How long an event stays in its stream, for people to look at, after both sinks have it, in ms. A sale with
+    /// 1,000 such events is trimmed at once.
+    #[arg(long, env = "SLOT_PERSISTER_TRIM_AFTER_MS", default_value_t = 60_000,
+          value_parser = clap::value_parser!(u64).range(0..=86_400_000))]
+    pub trim_after_ms: u64,
     /// Never trim the streams; they then grow for ever.
     #[arg(long, env = "SLOT_PERSISTER_KEEP_STREAMS")]
     pub keep_streams: bool,

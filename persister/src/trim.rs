@@ -1,7 +1,8 @@
 //! Trims the streams below the lower of the sinks' marks, so that Redis holds only what a sink still has to get.
 //!
 //! The entry at the lower mark stays: every reader compares it with its mark. A sale is trimmed when it has 1,000 events
-//! more below its mark than at its last trim, or after a second where it has any. Next: source.rs.
+//! more below its mark than at its last trim, or where it has any after a while (`--trim-after-ms`), so that a quiet
+//! sale's last events can be looked at. Next: source.rs.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,11 +14,11 @@ use crate::shared::Shared;
 use crate::source::{Source, SourceError};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-const AT_LATEST: Duration = Duration::from_secs(1);
 const ENOUGH: u64 = 1000;
 /// The most streams trimmed in one round trip.
 const AT_ONCE: usize = 256;
 
+/// A sale's last trim; before the first, when the sale was first seen here.
 struct Last {
     number: u64,
     at: Instant,
@@ -42,12 +43,12 @@ async fn round(
     source: &mut Option<Source>,
     last: &mut HashMap<ProductId, Last>,
 ) -> Result<(), SourceError> {
-    let due: Vec<_> = shared
-        .committed
-        .lower()
-        .into_iter()
-        .filter(|(product, mark)| !shared.halted.contains(product) && is_due(last, product, mark))
-        .collect();
+    let at_latest = Duration::from_millis(shared.args.trim_after_ms);
+    let mut due = shared.committed.lower();
+    due.retain(|(product, mark)| {
+        let last = last.entry(*product).or_insert_with(|| Last { number: 1, at: Instant::now() });
+        !shared.halted.contains(product) && is_due(last, mark, at_latest)
+    });
     for marks in due.chunks(AT_ONCE) {
         let source = match source {
             Some(source) => source,
@@ -67,12 +68,7 @@ async fn round(
     Ok(())
 }
 
-fn is_due(last: &HashMap<ProductId, Last>, product: &ProductId, mark: &Mark) -> bool {
-    match last.get(product) {
-        None => mark.number.0 > 1,
-        Some(last) => {
-            let more = mark.number.0.saturating_sub(last.number);
-            more >= ENOUGH || (more > 0 && last.at.elapsed() >= AT_LATEST)
-        }
-    }
+fn is_due(last: &Last, mark: &Mark, at_latest: Duration) -> bool {
+    let more = mark.number.0.saturating_sub(last.number);
+    more >= ENOUGH || (more > 0 && last.at.elapsed() >= at_latest)
 }

@@ -29,7 +29,8 @@ async fn postgres_goes_on_without_kafka_and_kafka_without_postgres() -> Result<(
     let mut kafka = apache_kafka().await?;
     let mut redis = servers.redis.connect().await?;
     let sale = TestSale::create(&mut redis, 5_000, &[]).await?;
-    let mut persister = Persister::start(&servers, Some(kafka.bootstrap()), &[])?;
+    let mut persister =
+        Persister::start(&servers, Some(kafka.bootstrap()), &["--trim-after-ms", "500"])?;
     sale.acquire(&mut redis, 0..100).await?;
     messages(kafka.bootstrap(), "product.slot-audit", sale, 101).await?;
 
