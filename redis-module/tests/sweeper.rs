@@ -89,10 +89,11 @@ async fn many_slots_due_at_once_come_back_in_bounded_steps() -> Result<()> {
 #[tokio::test]
 async fn a_sweep_waits_while_writes_are_paused() -> Result<()> {
     let server = RedisServer::builder().start().await?;
-    let mut sale = Sale::open(&server, 1, "TTL 400 EXPIRINGSOON 0").await?;
+    let mut sale = Sale::open(&server, 1, "TTL 1500 EXPIRINGSOON 0").await?;
     sale.acquire("ana").await?;
-    command(&mut sale.connection, &["CLIENT", "PAUSE", "1500", "WRITE"]).await?;
-    tokio::time::sleep(Duration::from_millis(1000)).await;
+    command(&mut sale.connection, &["CLIENT", "PAUSE", "6000", "WRITE"]).await?;
+    // Well past the deadline, and well before the pause ends.
+    tokio::time::sleep(Duration::from_millis(3000)).await;
     let audit = sale.audit().await?;
     assert_eq!((audit.active, audit.events.0), (1, 2));
     until_audit(&sale, "the sweep after the pause", |audit| audit.expired == 1).await?;

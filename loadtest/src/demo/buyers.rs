@@ -128,6 +128,7 @@ async fn visit(fair: &Fair, buyer: &Buyer, due: Instant) {
         Err(error) => {
             fair.note(|ledger| {
                 ledger.tell(fair.crowd.product, Told::Wrong, took);
+                ledger.unsure.insert(buyer.user.clone());
                 ledger.surprise(format!("acquire: {error:#}"));
             });
             return;
@@ -144,7 +145,10 @@ async fn visit(fair: &Fair, buyer: &Buyer, due: Instant) {
             (Told::Granted | Told::Held | Told::Wrong, _) => {
                 ledger.surprise(format!("acquire: {} {}", answer.status, answer.body));
             }
-            (Told::Waiting | Told::SoldOut | Told::Busy, _) => {}
+            (Told::Busy, _) => {
+                ledger.unsure.insert(buyer.user.clone());
+            }
+            (Told::Waiting | Told::SoldOut, _) => {}
         }
     });
     match (told, slot) {

@@ -1,6 +1,6 @@
 //! What the buyers were told, to be held against what the system says later. Next: audit.rs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -25,6 +25,8 @@ pub(super) struct Ledger {
     pub(super) granted: BTreeMap<SlotId, Vec<UserId>>,
     /// Each slot told to a buyer as the one it has already.
     pub(super) held: Vec<(SlotId, UserId)>,
+    /// Buyers who once heard nothing, or "ask again": they may hold a slot that nobody told them of.
+    pub(super) unsure: BTreeSet<UserId>,
     /// How often each answer was given.
     pub(super) told: BTreeMap<(ProductId, Told), u64>,
     /// From the moment a request was due to its answer, in microseconds.
@@ -46,6 +48,7 @@ impl Ledger {
         Ok(Self {
             granted: BTreeMap::new(),
             held: Vec::new(),
+            unsure: BTreeSet::new(),
             told: BTreeMap::new(),
             acquire_us: Histogram::new_with_max(LONGEST_US, 3)?,
             payment_us: Histogram::new_with_max(LONGEST_US, 3)?,

@@ -1,13 +1,14 @@
 //! What each part of the system says about a sale, read by plain clients: Redis's commands, SQL, a Kafka
 //! consumer that sees committed messages only. Next: audit.rs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::{Schema, types::Value as Avro};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use redis::aio::MultiplexedConnection;
@@ -149,14 +150,17 @@ fn read_topic(
         assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     consumer.assign(&assignment)?;
-    let mut open = partitions;
-    while open > 0 {
+    // An end can be told twice.
+    let mut open: BTreeSet<i32> = (0..i32::try_from(partitions)?).collect();
+    while !open.is_empty() {
         match consumer.poll(KAFKA_PATIENCE) {
             Some(Ok(message)) => {
                 let key = std::str::from_utf8(message.key().unwrap_or_default())?;
                 take(key, message.payload().unwrap_or_default())?;
             }
-            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => open -= 1,
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
             Some(Err(error)) => return Err(error.into()),
             None => bail!("the broker did not answer within {KAFKA_PATIENCE:?}"),
         }
