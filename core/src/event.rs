@@ -265,6 +265,8 @@ changes! {
         arrived: Option<UnixMillis>,
         /// The place on the waitlist at that moment, from 1.
         position: u32,
+        /// Which of the user's slots was asked for (R9).
+        nth: u32,
     }
     /// A buyer left the waitlist.
     SlotLeft = "SLOT_LEFT" {
@@ -285,6 +287,8 @@ changes! {
         arrived: Option<UnixMillis>,
         /// At once or from the waitlist.
         how: Grant,
+        /// Which of the user's slots was asked for (R9).
+        nth: u32,
     }
     /// A slot's deadline is near (R12).
     SlotExpiringSoon = "SLOT_EXPIRING_SOON" {

@@ -6,4 +6,7 @@ acquire ana nth=2 at=2          => acquired slot=2 until=1002
 acquire ana nth=2 at=3          => held slot=2 active
 acquire ana nth=3 at=4          => limit
 release ana slot=1 at=5         => ok
-acquire ana nth=2 at=6          => acquired slot=3 until=1006
+acquire ana nth=2 at=6          => held slot=2 active
+acquire ana at=7                => acquired slot=3 until=1007
+acquire ana nth=2 at=1002       => acquired slot=4 until=2002
+acquire ana nth=2 at=1003       => held slot=4 active

@@ -122,7 +122,8 @@ fn step(ctx: &Context, at: At, now: UnixMillis) {
         Ok(None)
     };
     match written {
-        Ok(Some((due, false))) => registry::due(at, due),
+        // Behind those that are overdue now, however far behind this one is: none waits for all of another.
+        Ok(Some((due, false))) => registry::due(at, due.map(|due| due.max(now))),
         // Where nothing could be done although something is due, others get their turn.
         Ok(Some((due, true))) => registry::due(at, due.map(|due| due.max(now.plus(LATER)))),
         Ok(None) => registry::gone(database, product),

@@ -51,8 +51,8 @@ impl Sale {
         if self.deleted {
             return Err(AcquireReply::NoSale);
         }
-        self.already(ask, now)?;
-        if ask.nth > self.terms.limit {
+        let held = self.already(ask, now)?;
+        if ask.nth > self.terms.limit || held >= self.terms.limit {
             return Err(AcquireReply::Limit);
         }
         if self.closed {
@@ -80,32 +80,35 @@ impl Sale {
         let (user, arrived) = (ask.user.clone(), ask.arrived);
         let change = if free {
             let deadline = now.plus(self.terms.ttl);
-            SlotAcquired { arrival, user, deadline, arrived, how: Grant::Direct }.into()
+            let how = Grant::Direct;
+            SlotAcquired { arrival, user, deadline, arrived, how, nth: ask.nth }.into()
         } else {
             let position = waiting.saturating_add(1);
-            SlotQueued { arrival, user, arrived, position }.into()
+            SlotQueued { arrival, user, arrived, position, nth: ask.nth }.into()
         };
         Ok((arrival, change))
     }
 
-    /// What the user has already: the slot asked for (R9), or a place on the waitlist (R6).
-    fn already(&self, ask: &AcquireAsk, now: UnixMillis) -> Result<(), AcquireReply> {
-        let mut held: Vec<ArrivalNumber> = Vec::new();
-        let mut waiting = None;
+    /// What the user has already: the slot that was asked for under this number (R9), or a place on the
+    /// waitlist (R6). Otherwise how many slots the user holds.
+    fn already(&self, ask: &AcquireAsk, now: UnixMillis) -> Result<u32, AcquireReply> {
+        let mut held: u32 = 0;
+        let (mut same, mut waiting) = (None, None);
         for (arrival, place) in self.places_of(&ask.user) {
             match self.seen(arrival, place, now).state {
-                PlaceState::Active | PlaceState::Completed => held.push(arrival),
+                PlaceState::Active | PlaceState::Completed => {
+                    held = held.saturating_add(1);
+                    if place.nth == ask.nth {
+                        same = Some(arrival);
+                    }
+                }
                 PlaceState::Waiting => waiting = Some(arrival),
                 PlaceState::Left | PlaceState::Expired(_) => {}
             }
         }
-        let nth = usize::try_from(ask.nth.max(1)).unwrap_or(usize::MAX);
-        if let Some(slot) = held.len().checked_sub(nth).and_then(|from_last| held.get(from_last)) {
-            return Err(self.tell(*slot, now, false));
-        }
-        match waiting {
+        match same.or(waiting) {
             Some(arrival) => Err(self.tell(arrival, now, false)),
-            None => Ok(()),
+            None => Ok(held),
         }
     }
 

@@ -17,6 +17,7 @@ pub const MAX_STOCK: u32 = 100_000_000;
 pub const DEFAULT_TTL: Millis = Millis(30 * 60 * 1000);
 
 const DEFAULT_PAYMENT_WINDOW: Millis = Millis(5 * 60 * 1000);
+const DEFAULT_WARNING: Millis = Millis(5 * 60 * 1000);
 const DEFAULT_WAITLIST: u32 = 1_000_000;
 const MAX_SPAN: Millis = Millis(366 * 24 * 60 * 60 * 1000);
 
@@ -39,7 +40,7 @@ pub struct CreateAsk {
     pub limit: Option<u32>,
     /// How long a payment may take; 5 minutes.
     pub payment_window: Option<Millis>,
-    /// How long before its deadline a slot's holder is warned; 5 minutes, or a sixth of a ttl under 30 minutes.
+    /// How long before its deadline a slot's holder is warned; 5 minutes, or a sixth of a ttl that is no longer than that.
     pub expiring_soon: Option<Millis>,
     /// What a unit costs; without it any amount is taken.
     pub price: Option<Price>,
@@ -62,9 +63,10 @@ impl CreateAsk {
         if !(Millis(1)..=MAX_SPAN).contains(&payment_window) {
             return Err(Invalid("payment window must be between 1 ms and 366 days"));
         }
-        // A sixth of the default ttl is the five minutes of R12.
-        let sixth = Millis(ttl.0.min(DEFAULT_TTL.0).div_euclid(6));
-        let expiring_soon = self.expiring_soon.unwrap_or(sixth);
+        // Five minutes before the deadline of a slot that does not live as long is no warning.
+        let usual =
+            if ttl > DEFAULT_WARNING { DEFAULT_WARNING } else { Millis(ttl.0.div_euclid(6)) };
+        let expiring_soon = self.expiring_soon.unwrap_or(usual);
         if expiring_soon >= ttl {
             return Err(Invalid("expiring-soon must be shorter than ttl"));
         }
@@ -192,7 +194,7 @@ impl Sale {
         match self.decide_alter(ask) {
             Ok(Some(changed)) => {
                 self.commit(changed, now, trace.cloned(), log);
-                self.promote(super::STEP_LIMIT, now, log);
+                self.promote(now, log);
                 SaleReply::Sale(Box::new(self.view(now)))
             }
             Ok(None) => SaleReply::Sale(Box::new(self.view(now))),
@@ -239,6 +241,8 @@ impl Sale {
         now: UnixMillis,
         log: &mut Log,
     ) -> Done {
+        let now = now.max(self.last_at);
+        self.advance_for([], now, log);
         match (self.deleted, self.closed, self.paused) {
             (true, _, _) => Done::NoSale,
             (_, true, _) => Done::Closed,
@@ -259,13 +263,15 @@ impl Sale {
         now: UnixMillis,
         log: &mut Log,
     ) -> Done {
+        let now = now.max(self.last_at);
+        self.advance_for([], now, log);
         match (self.deleted, self.closed, self.paused) {
             (true, _, _) => Done::NoSale,
             (_, true, _) => Done::Closed,
             (_, _, false) => Done::Ok,
             (false, false, true) => {
                 self.commit(SaleResumed { by: by.cloned() }, now, trace.cloned(), log);
-                self.promote(super::STEP_LIMIT, now, log);
+                self.promote(now, log);
                 Done::Ok
             }
         }
@@ -279,6 +285,8 @@ impl Sale {
         now: UnixMillis,
         log: &mut Log,
     ) -> Done {
+        let now = now.max(self.last_at);
+        self.advance_for([], now, log);
         if self.deleted {
             return Done::NoSale;
         }
@@ -305,6 +313,8 @@ impl Sale {
         if self.index.active > 0 || self.index.paying > 0 || self.index.refunds > 0 {
             return Done::InUse;
         }
+        // Deleting ends grants as closing does; whoever still waits is let go by the event that says so.
+        self.close(by, trace, now, log);
         self.commit(ProductDeleted { by: by.cloned() }, now, trace.cloned(), log);
         Done::Ok
     }

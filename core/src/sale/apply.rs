@@ -179,8 +179,10 @@ impl Sale {
                 Ok(())
             }
             Change::ProductDeleted(_) => {
+                if !self.closed {
+                    return Err(Refused::State("the sale is not closed"));
+                }
                 self.deleted = true;
-                self.end_grants();
                 Ok(())
             }
             Change::SalePaused(_) => {
@@ -252,6 +254,7 @@ impl Sale {
             warned: false,
             created: event.at,
             arrived: queued.arrived,
+            nth: queued.nth,
             acquired: UnixMillis(0),
             deadline: UnixMillis(0),
             previous: ArrivalNumber(0),
@@ -285,6 +288,7 @@ impl Sale {
                     warned: false,
                     created: event.at,
                     arrived: acquired.arrived,
+                    nth: acquired.nth,
                     acquired: event.at,
                     deadline: acquired.deadline,
                     previous: ArrivalNumber(0),

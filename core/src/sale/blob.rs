@@ -1,7 +1,7 @@
 //! The whole state as bytes: RDB, SLOT.LOAD (AOF rewrite, rebuild), DUMP and COPY, and what the digest is
 //! taken of. An encoding once released stays readable; a new one takes the next version.
 
-use super::state::Sale;
+use super::state::{PaymentState, PlaceState, Sale};
 use crate::units::Invalid;
 
 /// The encoding that this build writes.
@@ -35,7 +35,12 @@ impl Sale {
             .payments
             .iter()
             .all(|(arrival, list)| sale.place(*arrival).is_some() && list.len() <= 255);
-        if held > sale.terms.total || !payments_fit || sale.last_number.0 == 0 {
+        let pending_fit = sale.payments.iter().all(|(arrival, list)| {
+            let pending = list.iter().filter(|p| p.state == PaymentState::Pending).count();
+            let active = sale.place(*arrival).is_some_and(|p| p.state == PlaceState::Active);
+            pending == 0 || (pending == 1 && active && sale.pending(*arrival).is_some())
+        });
+        if held > sale.terms.total || !pending_fit || !payments_fit || sale.last_number.0 == 0 {
             return Err(Invalid("the sale's bytes hold a state that breaks its rules"));
         }
         Ok(sale)

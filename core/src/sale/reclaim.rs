@@ -62,7 +62,7 @@ impl Sale {
         let (user, deadline, by) = (place.user.clone(), place.deadline, by.cloned());
         let expired = SlotExpired { arrival, user, deadline, status, by };
         self.commit(expired, now, trace.cloned(), log);
-        self.promote(1, now, log);
+        self.promote(now, log);
         Done::Ok
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Place {
     pub(super) warned: bool,
     pub(super) created: UnixMillis,
     pub(super) arrived: Option<UnixMillis>,
+    /// Which of its user's slots it was asked for as (R9).
+    pub(super) nth: u32,
     /// When it was granted; 0 before.
     pub(super) acquired: UnixMillis,
     /// The time that counts: its deadline, or while paying until when it is held; 0 before the grant.

@@ -2,7 +2,7 @@
 //! holders are warned (R12). The lazy check of every command and the sweeper both come here.
 //! Next: apply.rs.
 
-use super::log::Log;
+use super::log::{Budget, Log};
 use super::state::{PaymentState, Place, PlaceState, Sale};
 use crate::event::{
     FailureCause, Grant, PaymentFailed, ReclaimStatus, SlotAcquired, SlotExpired, SlotExpiringSoon,
@@ -40,21 +40,15 @@ impl Sale {
     /// Answers how many slots it took back.
     pub fn advance(&mut self, now: UnixMillis, limit: u32, log: &mut Log) -> u32 {
         let now = now.max(self.last_at);
-        let mut reclaimed: u32 = 0;
-        for _ in 0..limit {
-            match self.index.due.first() {
-                Some(&(due, arrival)) if due <= now => {
-                    reclaimed = reclaimed.saturating_add(u32::from(self.end(arrival, now, log)));
-                }
-                _ => break,
-            }
-        }
-        self.promote(limit, now, log);
+        log.1 = Budget { due: limit, promotions: limit };
+        let reclaimed = self.end_due(now, log);
+        self.promote(now, log);
         self.warn(limit, now, log);
         reclaimed
     }
 
-    /// Lets time act before a command: the caller's own slots first, then at most [`STEP_LIMIT`] others.
+    /// Lets time act before a command: the caller's own slots first, then others as far as the step's bounds
+    /// allow.
     pub(super) fn advance_for(
         &mut self,
         own: impl IntoIterator<Item = ArrivalNumber>,
@@ -68,14 +62,20 @@ impl Sale {
                     self.end(arrival, now, log);
                 }
             }
-            for _ in 0..STEP_LIMIT {
-                match self.index.due.first() {
-                    Some(&(due, arrival)) if due <= now => self.end(arrival, now, log),
-                    _ => break,
-                };
-            }
+            self.end_due(now, log);
         }
-        self.promote(STEP_LIMIT, now, log);
+        self.promote(now, log);
+    }
+
+    fn end_due(&mut self, now: UnixMillis, log: &mut Log) -> u32 {
+        let mut reclaimed: u32 = 0;
+        while let Some(&(due, arrival)) = self.index.due.first() {
+            if due > now || !Budget::spend(&mut log.1.due) {
+                break;
+            }
+            reclaimed = reclaimed.saturating_add(u32::from(self.end(arrival, now, log)));
+        }
+        reclaimed
     }
 
     fn is_due(&self, arrival: ArrivalNumber, now: UnixMillis) -> bool {
@@ -97,7 +97,7 @@ impl Sale {
         }
         let (deadline, status) = (place.deadline, ReclaimStatus::AutoExpired);
         self.commit(SlotExpired { arrival, user, deadline, status, by: None }, now, trace, log);
-        self.promote(1, now, log);
+        self.promote(now, log);
         true
     }
 
@@ -105,13 +105,11 @@ impl Sale {
         !self.paused && !self.closed && self.stock() > 0 && !self.index.waiting.is_empty()
     }
 
-    /// Gives free units to the head of the waitlist (R5), at most `limit`. A slot's clock starts now.
-    pub(super) fn promote(&mut self, limit: u32, now: UnixMillis, log: &mut Log) {
+    /// Gives free units to the head of the waitlist (R5), as far as the step's bounds allow. A slot's clock
+    /// starts now.
+    pub(super) fn promote(&mut self, now: UnixMillis, log: &mut Log) {
         let now = now.max(self.last_at);
-        for _ in 0..limit {
-            if !self.can_promote() {
-                break;
-            }
+        while self.can_promote() && Budget::spend(&mut log.1.promotions) {
             let Some(&arrival) = self.index.waiting.first() else { break };
             let Some(place) = self.place(arrival) else { break };
             let (trace, arrived) = (place.trace.clone(), place.arrived);
@@ -121,6 +119,7 @@ impl Sale {
                 deadline: now.plus(self.terms.ttl),
                 arrived,
                 how: Grant::Promoted,
+                nth: place.nth,
             };
             self.commit(acquired, now, trace, log);
         }

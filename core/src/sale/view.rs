@@ -8,6 +8,12 @@ use crate::wire::{
     UserView,
 };
 
+struct Counts {
+    stock: u32,
+    active: u32,
+    paying: u32,
+}
+
 const fn status_of(state: PlaceState) -> SlotStatus {
     match state {
         PlaceState::Waiting => SlotStatus::Waiting,
@@ -136,20 +142,22 @@ impl Sale {
         }
     }
 
-    /// What the sale is doing.
-    #[must_use]
-    pub fn status(&self, now: UnixMillis) -> SaleStatus {
-        if self.closed {
-            SaleStatus::Closed
-        } else if self.paused {
-            SaleStatus::Paused
-        } else if now.max(self.last_at) < self.terms.sale_date {
-            SaleStatus::Upcoming
-        } else if self.stock() == 0 || !self.index.waiting.is_empty() {
-            SaleStatus::SoldOut
-        } else {
-            SaleStatus::OnSale
+    /// Units and payments by the clock: slots past their deadline are not held, whether or not a sweep has run.
+    fn counts(&self, now: UnixMillis) -> Counts {
+        let mut counts =
+            Counts { stock: self.stock(), active: self.index.active, paying: self.index.paying };
+        for &(_, arrival) in self.index.due.range(..=(now, ArrivalNumber(u32::MAX))) {
+            let Some(place) = self.place(arrival) else { continue };
+            let seen = self.seen(arrival, place, now);
+            if seen.state != PlaceState::Active {
+                counts.active = counts.active.saturating_sub(1);
+                counts.stock = counts.stock.saturating_add(1);
+            }
+            if !seen.paying && self.pending(arrival).is_some() {
+                counts.paying = counts.paying.saturating_sub(1);
+            }
         }
+        counts
     }
 
     /// The sale and its counters.
@@ -157,17 +165,29 @@ impl Sale {
     pub fn view(&self, now: UnixMillis) -> SaleView {
         let now = now.max(self.last_at);
         let terms = &self.terms;
+        let Counts { stock, active, paying } = self.counts(now);
+        let status = if self.closed {
+            SaleStatus::Closed
+        } else if self.paused {
+            SaleStatus::Paused
+        } else if now < terms.sale_date {
+            SaleStatus::Upcoming
+        } else if stock == 0 || !self.index.waiting.is_empty() {
+            SaleStatus::SoldOut
+        } else {
+            SaleStatus::OnSale
+        };
         SaleView {
             id: self.product,
             name: terms.name.clone().into_string(),
             description: terms.description.clone().into_string(),
-            status: self.status(now),
-            stock: self.stock(),
+            status,
+            stock,
             total: terms.total,
-            active: self.index.active,
+            active,
             completed: self.index.completed,
             waiting: u32::try_from(self.index.waiting.len()).unwrap_or(u32::MAX),
-            paying: self.index.paying,
+            paying,
             sale_date: terms.sale_date,
             ttl: terms.ttl,
             waitlist: terms.waitlist,

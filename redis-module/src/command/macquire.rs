@@ -1,7 +1,7 @@
-//! SLOT.MACQUIRE sale-key stream-key n {user wait arrived trace}×n
+//! SLOT.MACQUIRE sale-key stream-key n {user wait arrived trace}×n [TRACE id]
 //!
 //! The batch form of SLOT.ACQUIRE, decided in order, in one step with one replicated command. `wait` is 0 or 1,
-//! `arrived` 0 and `trace` empty mean none. An item that is not as it should be is an error for itself alone.
+//! `arrived` 0 and `trace` empty mean none; TRACE is for the items without one. An item that is not as it should be is an error for itself alone.
 //! Replies: an array of n of SLOT.ACQUIRE's. Next: core's sale/acquire.rs decides.
 
 use redis_module::Context;
@@ -43,15 +43,23 @@ fn answer(items: &[Item], mut decide: impl FnMut(&AcquireAsk) -> AcquireReply) -
 fn parse(mut args: Args<'_>) -> Result<(Keys<'_>, Vec<Item>), Failure> {
     let keys = args.keys()?;
     let count = usize::try_from(args.number("n", 1..=MOST)?).unwrap_or(0);
-    if args.left() != count.saturating_mul(4) {
+    let words = count.saturating_mul(4);
+    if args.left() != words && args.left() != words.saturating_add(2) {
         return Err(Failure::Misuse(format!(
             "n is {count}, so {} words must follow: user wait arrived trace for each, got {}",
-            count.saturating_mul(4),
+            words,
             args.left()
         )));
     }
     let backlog = backlog();
-    let items = (0..count).map(|_| item(&mut args, backlog)).collect::<Result<_, _>>()?;
+    let mut items: Vec<Item> =
+        (0..count).map(|_| item(&mut args, backlog)).collect::<Result<_, _>>()?;
+    if args.option(&["TRACE"])?.is_some() {
+        let trace = args.trace()?;
+        for ask in items.iter_mut().flatten() {
+            ask.trace.get_or_insert_with(|| trace.clone());
+        }
+    }
     Ok((keys, items))
 }
 
