@@ -115,9 +115,10 @@ async fn a_dropped_sale_is_hidden_and_can_be_forgotten() -> Result<()> {
         1,
         "the persister has to hear of it"
     );
+    // Created, closed, deleted.
     let head = sale.audit().await?.head.to_string();
-    assert!(sale.write("SLOT.FORGET", &["1", &head]).await.is_err());
-    let done = sale.write("SLOT.FORGET", &["2", &head]).await?;
+    assert!(sale.write("SLOT.FORGET", &["2", &head]).await.is_err());
+    let done = sale.write("SLOT.FORGET", &["3", &head]).await?;
     assert_eq!(Done::from_value(done)?, Done::Ok);
     assert_eq!(command(&mut sale.connection, &["DBSIZE"]).await?, redis::Value::Int(0));
     assert!(changed(&mut sale, "0", "9").await?.sales.is_empty());
