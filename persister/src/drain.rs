@@ -28,8 +28,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// A sink that nothing goes to is asked whether it is there, so that its health is true.
 const CHECK_EVERY: Duration = Duration::from_secs(3);
-/// A commit that takes longer is given up and its marks are read again.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
+/// An opening, a look or a commit that takes longer is given up, and the marks are read again.
+const SINK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One sink's drain.
 pub struct Drain<S> {
@@ -124,7 +124,7 @@ impl<S: Sink> Drain<S> {
         backoff: &mut Backoff,
     ) -> Result<(), Trouble> {
         if !*open {
-            self.marks = self.sink.open().await?;
+            self.marks = within("opening", self.sink.open()).await?;
             tracing::info!(
                 sink = S::NAME.word(),
                 sales = self.marks.len(),
@@ -134,11 +134,13 @@ impl<S: Sink> Drain<S> {
             self.shared.committed.note(S::NAME, known);
             *open = true;
         }
-        self.shared.health.set(S::NAME, true);
         self.start_over();
         let source = match source {
             Some(source) => source,
-            None => source.insert(Source::connect(&self.shared.args.redis_url).await?),
+            None => {
+                let args = &self.shared.args;
+                source.insert(Source::connect_for(&args.redis_url, args.durability).await?)
+            }
         };
         let mut pause = SHORTEST_PAUSE;
         let mut heard = Instant::now();
@@ -146,14 +148,16 @@ impl<S: Sink> Drain<S> {
             self.look(source).await?;
             let batch = self.read(source).await?;
             if batch.is_empty() {
+                self.shared.health.set(S::NAME, true);
                 self.shared.pause(pause).await;
                 pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
                 if heard.elapsed() > CHECK_EVERY {
-                    self.sink.check().await?;
+                    within("the look whether it is there", self.sink.check()).await?;
                     heard = Instant::now();
                 }
             } else {
                 self.commit(source, batch).await?;
+                self.shared.health.set(S::NAME, true);
                 backoff.reset();
                 pause = SHORTEST_PAUSE;
                 heard = Instant::now();
@@ -269,10 +273,7 @@ impl<S: Sink> Drain<S> {
         let moved: Vec<_> = batch.sales.iter().map(|sale| (sale.product, sale.after)).collect();
         let figures = Figures::of(&batch);
         let started = Instant::now();
-        let done = tokio::time::timeout(COMMIT_TIMEOUT, self.sink.commit(batch))
-            .await
-            .unwrap_or_else(|_| Err(SinkError::Retry("the commit took more than 60 s".into())));
-        match done {
+        match within("the commit", self.sink.commit(batch)).await {
             Ok(()) => {}
             Err(SinkError::Contradicted(products, why)) => {
                 for product in products {
@@ -326,6 +327,16 @@ impl<S: Sink> Drain<S> {
             metrics.lag_seconds.with_label_values(&name).set(0.0);
         }
     }
+}
+
+/// What the sink answers, or that it took too long.
+async fn within<T>(
+    what: &str,
+    work: impl Future<Output = Result<T, SinkError>>,
+) -> Result<T, SinkError> {
+    tokio::time::timeout(SINK_TIMEOUT, work).await.unwrap_or_else(|_| {
+        Err(SinkError::Retry(format!("{what} took more than {} s", SINK_TIMEOUT.as_secs())))
+    })
 }
 
 fn sale_batch(range: &Range, events: Vec<Recorded>) -> Option<SaleBatch> {

@@ -35,6 +35,23 @@ pub enum SourceError {
     /// Replicas or disk have not confirmed in time.
     #[error("redis: {0}")]
     NotConfirmed(String),
+    /// Redis is not set up for the durability that was asked for.
+    #[error("redis: {0}")]
+    Settings(String),
+}
+
+impl SourceError {
+    /// Whether it is about this one command or reply: the connection is good, and other commands may do.
+    #[must_use]
+    pub fn is_about_one(&self) -> bool {
+        match self {
+            Self::Redis(error) => {
+                matches!(error.code(), Some("ERR" | "WRONGTYPE" | "TRYAGAIN" | "DIVERGED"))
+            }
+            Self::Shape(_) => true,
+            Self::NotConfirmed(_) | Self::Settings(_) => false,
+        }
+    }
 }
 
 /// A part of a stream to read: from the mark (the entry at the mark included, for comparison) up to a number.
@@ -52,6 +69,8 @@ pub struct Range {
 #[derive(Clone)]
 pub struct Source {
     connection: MultiplexedConnection,
+    /// Redis before 7.2 has no WAITAOF; with appendfsync always its replies come after the fsync anyway.
+    has_waitaof: bool,
 }
 
 impl Source {
@@ -65,7 +84,42 @@ impl Source {
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let client = redis::Client::open(url)?;
         let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        Ok(Self { connection })
+        Ok(Self { connection, has_waitaof: true })
+    }
+
+    /// Connects, and makes sure that Redis can keep what this durability promises: `disk` is sound only with an
+    /// append-only file that is synced before each reply.
+    ///
+    /// # Errors
+    /// As [`Source::connect`]; [`SourceError::Settings`] where Redis is set up otherwise.
+    pub async fn connect_for(url: &str, durability: Durability) -> Result<Self, SourceError> {
+        let mut source = Self::connect(url).await?;
+        if durability == Durability::Disk {
+            for (setting, wanted) in [
+                ("appendonly", "yes"),
+                ("appendfsync", "always"),
+                ("no-appendfsync-on-rewrite", "no"),
+            ] {
+                let (_, value): (String, String) = cmd("CONFIG")
+                    .arg("GET")
+                    .arg(setting)
+                    .query_async(&mut source.connection)
+                    .await?;
+                if value != wanted {
+                    return Err(SourceError::Settings(format!(
+                        "--durability disk needs {setting} {wanted}, it is {value}"
+                    )));
+                }
+            }
+            let info: Value = cmd("COMMAND")
+                .arg("INFO")
+                .arg("WAITAOF")
+                .query_async(&mut source.connection)
+                .await?;
+            source.has_waitaof = matches!(&info, Value::Array(commands)
+                if matches!(commands.first(), Some(Value::Array(_))));
+        }
+        Ok(source)
     }
 
     async fn ask<T: Wire>(&mut self, command: &redis::Cmd) -> Result<T, SourceError> {
@@ -85,7 +139,8 @@ impl Source {
     /// gone gives no entries.
     ///
     /// # Errors
-    /// As all calls here; what concerns one stream is no error.
+    /// As all calls here, also where a server that is busy, loading or moving answers so; what is wrong with one
+    /// stream itself is no error.
     pub async fn read(
         &mut self,
         ranges: &[Range],
@@ -107,7 +162,7 @@ impl Source {
         let replies: Vec<RedisResult<Value>> =
             pipeline.ignore_errors().query_async(&mut self.connection).await?;
         let mut replies = replies.into_iter();
-        Ok(commands.into_iter().map(|count| read_entries(replies.by_ref().take(count))).collect())
+        commands.into_iter().map(|count| read_entries(replies.by_ref().take(count))).collect()
     }
 
     /// Makes sure that what was read before on this connection would survive: a small write, then the wait, on the same
@@ -123,6 +178,7 @@ impl Source {
     ) -> Result<(), SourceError> {
         let wait = match durability {
             Durability::Memory => return Ok(()),
+            Durability::Disk if !self.has_waitaof => return Ok(()),
             Durability::Replica => cmd("WAIT").arg(replicas).arg(CONFIRM_MS).to_owned(),
             Durability::Disk => cmd("WAITAOF").arg(1).arg(0).arg(CONFIRM_MS).to_owned(),
         };
@@ -244,7 +300,11 @@ fn id(number: u64) -> String {
     format!("{number}-0")
 }
 
-fn read_entries(replies: impl Iterator<Item = RedisResult<Value>>) -> Result<Vec<Entry>, String> {
+/// The entries, or what is wrong with the stream itself. Any other answer of the server says nothing about
+/// the stream and will pass.
+fn read_entries(
+    replies: impl Iterator<Item = RedisResult<Value>>,
+) -> Result<Result<Vec<Entry>, String>, SourceError> {
     let mut entries = Vec::new();
     // Every reply is taken, also after a bad one: the next stream's replies follow.
     let mut trouble = None;
@@ -263,10 +323,11 @@ fn read_entries(replies: impl Iterator<Item = RedisResult<Value>>) -> Result<Vec
                 }
             }
             Ok(other) => trouble = Some(format!("XRANGE answered {other:?}")),
-            Err(error) => trouble = Some(error.to_string()),
+            Err(error) if error.code() == Some("WRONGTYPE") => trouble = Some(error.to_string()),
+            Err(error) => return Err(error.into()),
         }
     }
-    trouble.map_or(Ok(entries), Err)
+    Ok(trouble.map_or(Ok(entries), Err))
 }
 
 fn read_entry(item: Value) -> Option<Entry> {
@@ -305,5 +366,42 @@ mod tests {
         assert_eq!(read_entry(item("7-0", fields("c", "e"))), None);
         assert_eq!(read_entry(item("7-0", Value::Array(vec![bulk("e")]))), None);
         assert_eq!(read_entry(Value::Nil), None);
+    }
+
+    fn server_error(line: &str) -> RedisError {
+        let reply = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        reply.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn only_a_stream_that_is_none_or_of_another_shape_is_a_fork() {
+        let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        let read = |reply| read_entries([reply].into_iter());
+        assert!(read(Ok(Value::Array(vec![]))).unwrap().unwrap().is_empty());
+        for fork in [Err(server_error(wrong)), Ok(Value::Nil), Ok(Value::Array(vec![Value::Nil]))] {
+            assert!(read(fork).unwrap().is_err());
+        }
+        for passing in [
+            "BUSY Redis is busy running a script.",
+            "LOADING Redis is loading the dataset in memory",
+            "MASTERDOWN Link with MASTER is down",
+            "MOVED 3999 127.0.0.1:6381",
+            "ASK 3999 127.0.0.1:6381",
+            "TRYAGAIN Multiple keys request during rehashing of slot",
+            "CLUSTERDOWN The cluster is down",
+            "NOAUTH Authentication required.",
+            "ERR something new",
+        ] {
+            assert!(read(Err(server_error(passing))).is_err(), "{passing}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_was_misused_leaves_the_connection_good() {
+        let about_one = |line| SourceError::from(server_error(line)).is_about_one();
+        assert!(about_one("ERR the gateway's reference must be 1 to 255 bytes"));
+        assert!(about_one("DIVERGED the stream ends at 7, the sale at 8"));
+        assert!(!about_one("LOADING Redis is loading the dataset in memory"));
+        assert!(!about_one("READONLY You can't write against a read only replica."));
     }
 }
