@@ -44,7 +44,7 @@ pub struct Metrics {
     pub forked_sales: IntGaugeVec,
     /// Entries below which streams were trimmed.
     pub trimmed: IntCounter,
-    /// Charges by what was done: asked, refused, consumed, declined, failed.
+    /// Charges by what was done: asked, refused, consumed, declined, failed, misused.
     pub charges: IntCounterVec,
     /// Charges without an outcome in Postgres.
     pub charges_open: IntGauge,

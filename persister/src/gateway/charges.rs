@@ -27,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// New payments come in with every batch; they are looked at together.
 const GATHER: Duration = Duration::from_millis(20);
 const ROWS: i64 = 20_000;
+/// The most bytes of a gateway's words that a sale takes.
+const LONGEST_WORDS: usize = 255;
 
 /// Asks the gateway for charges.
 pub struct Charges {
@@ -219,10 +221,15 @@ impl Charges {
             Err(error) => {
                 // The gateway may have charged: what follows is a question, not a second charge.
                 open.asked = open.asked || matches!(error, StepError::Gateway(_));
-                if matches!(error, StepError::Source(_)) {
-                    self.source = None;
+                let mut count = "failed";
+                if let StepError::Source(error) = &error {
+                    if error.is_about_one() {
+                        count = "misused";
+                    } else {
+                        self.source = None;
+                    }
                 }
-                self.shared.metrics.charges.with_label_values(&["failed"]).inc();
+                self.shared.metrics.charges.with_label_values(&[count]).inc();
                 tracing::warn!(charge = %id, %error, tries = open.backoff.tries(), "charge: trying again");
             }
         }
@@ -275,7 +282,12 @@ impl Step {
     }
 
     async fn tell(&mut self, word: &str, about: &str) -> Result<(), StepError> {
-        let reply = self.source.settle(word, &self.charge.id, about, self.trace.as_deref()).await?;
+        let mut about = sayable(about);
+        if about.is_empty() && word == "SLOT.CONSUME" {
+            about = self.charge.id.to_string();
+        }
+        let reply =
+            self.source.settle(word, &self.charge.id, &about, self.trace.as_deref()).await?;
         if let PayReply::Refused(refusal) = reply {
             tracing::warn!(charge = %self.charge.id, word, %refusal, "the sale refuses an outcome");
         }
@@ -298,5 +310,32 @@ impl Step {
 
     fn count(&self, what: &str) {
         self.shared.metrics.charges.with_label_values(&[what]).inc();
+    }
+}
+
+/// A gateway's words as a sale takes them: no control characters, not too long.
+fn sayable(words: &str) -> String {
+    let mut clean = String::new();
+    for c in words.chars().filter(|c| !c.is_control()) {
+        if clean.len().saturating_add(c.len_utf8()) > LONGEST_WORDS {
+            break;
+        }
+        clean.push(c);
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateways_words_become_what_a_sale_takes() {
+        assert_eq!(sayable("pi_3\r\n\0\u{7f}\u{85}x"), "pi_3x");
+        assert_eq!(sayable("\n"), "");
+        assert_eq!(sayable(&"a".repeat(300)), "a".repeat(255));
+        // 85 × 3 bytes fit; one byte before them leaves room for 84.
+        assert_eq!(sayable(&"잔".repeat(100)), "잔".repeat(85));
+        assert_eq!(sayable(&format!("a{}", "잔".repeat(100))), format!("a{}", "잔".repeat(84)));
     }
 }

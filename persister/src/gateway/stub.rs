@@ -1,8 +1,9 @@
 //! A gateway that charges nobody, for local use: it takes its time, succeeds or declines, loses webhooks and answers as
 //! configured, and calls the edge's real webhook route, signed.
 //!
-//! What a charge comes to follows from its id alone. So asking twice gives the same, and a stub that was killed with its
-//! process remembers nothing and yet tells what it would have told.
+//! What a charge comes to follows from its id alone, so asking for it twice gives the same. The stub lives and dies with
+//! its process: afterwards it has never heard of a charge, and a payment that still is PENDING is charged again, to
+//! the same outcome.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
@@ -73,8 +74,8 @@ fn part(number: u64) -> f64 {
 pub struct StubGateway {
     odds: Odds,
     webhook: Arc<Webhook>,
-    /// When each charge under way is decided.
-    deciding: Arc<Mutex<HashMap<ChargeId, Instant>>>,
+    /// The charges that were asked for, and when each is decided.
+    asked: Mutex<HashMap<ChargeId, Instant>>,
 }
 
 impl StubGateway {
@@ -86,7 +87,7 @@ impl StubGateway {
         let key = Hmac::new_from_slice(secret.as_bytes())
             .map_err(|error| Failure::Usage(format!("the webhook's secret: {error}")))?;
         let webhook = Arc::new(Webhook { client: http::client()?, url, key });
-        Ok(Self { odds, webhook, deciding: Arc::default() })
+        Ok(Self { odds, webhook, asked: Mutex::default() })
     }
 }
 
@@ -97,15 +98,16 @@ impl Gateway for StubGateway {
             let latency = Duration::from_millis(self.odds.latency_ms);
             let fate = self.odds.fate(&id);
             let new = {
-                let mut deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
                 let done = Instant::now().checked_add(latency).unwrap_or_else(Instant::now);
-                deciding.insert(id, done).is_none()
+                let new = !asked.contains_key(&id);
+                asked.entry(id).or_insert(done);
+                new
             };
             if new {
-                let (webhook, deciding) = (Arc::clone(&self.webhook), Arc::clone(&self.deciding));
+                let webhook = Arc::clone(&self.webhook);
                 tokio::spawn(async move {
                     tokio::time::sleep(latency).await;
-                    deciding.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                     if !fate.webhook_lost {
                         webhook.tell(&id, &fate.outcome).await;
                     }
@@ -121,11 +123,12 @@ impl Gateway for StubGateway {
 
     fn outcome<'a>(&'a self, id: &'a ChargeId) -> Call<'a, Outcome> {
         Box::pin(async move {
-            let deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
-            if deciding.get(id).is_some_and(|done| *done > Instant::now()) {
-                return Ok(Outcome::Pending);
-            }
-            Ok(self.odds.fate(id).outcome)
+            let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(match asked.get(id) {
+                None => Outcome::Unknown,
+                Some(done) if *done > Instant::now() => Outcome::Pending,
+                Some(_) => self.odds.fate(id).outcome,
+            })
         })
     }
 }
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_charge_is_pending_until_its_time_and_then_known() {
+    async fn a_charge_is_unknown_until_asked_for_then_pending_then_decided() {
         let odds = Odds { latency_ms: 200, success: 1.0, lost_webhook: 1.0, timeout: 0.0 };
         let stub = StubGateway::new(odds, "http://127.0.0.1:1/".into(), "0123456789abcdef".into())
             .unwrap();
@@ -250,6 +253,7 @@ mod tests {
             currency: "KRW".into(),
             method: "CARD".into(),
         };
+        assert_eq!(stub.outcome(&ask.id).await.unwrap(), Outcome::Unknown);
         stub.charge(&ask).await.unwrap();
         assert_eq!(stub.outcome(&ask.id).await.unwrap(), Outcome::Pending);
         tokio::time::sleep(Duration::from_millis(300)).await;
