@@ -1,7 +1,8 @@
 //! The rows of `purchase_slots`: each slot's events in the batch folded into one row first, because ON CONFLICT takes a
 //! key only once, then one upsert.
 //!
-//! A field that the batch says nothing about keeps what the row has. A row of another holder is never
+//! A field that the batch says nothing about keeps what the row has; but how a slot ended goes with its status, since a
+//! late success revives it (R8). A row of another holder is never
 //! overwritten: its sale contradicts what Postgres has.
 
 use sqlx::PgConnection;
@@ -79,6 +80,7 @@ fn fold_event(rows: &mut BTreeMap<SlotId, SlotRow>, product: ProductId, event: &
         let row = rows.entry(product.slot(arrival)).or_insert_with(|| SlotRow::of(user, event));
         row.status = status;
         row.reclaim = None;
+        row.ended = None;
         row.updated = at;
         row.last_event = event.number.0;
         change(row);
@@ -165,7 +167,7 @@ const UPSERT: &str = "
         deadline = COALESCE(excluded.deadline, s.deadline),
         warned_at = COALESCE(excluded.warned_at, s.warned_at),
         completed_at = COALESCE(excluded.completed_at, s.completed_at),
-        ended_at = COALESCE(excluded.ended_at, s.ended_at),
+        ended_at = excluded.ended_at,
         trace_id = COALESCE(s.trace_id, excluded.trace_id),
         updated_at = excluded.updated_at,
         last_event = excluded.last_event
