@@ -2,11 +2,15 @@
 
 use clap::Parser;
 use std::process::ExitCode;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use slot_persister::config::{Cli, Command};
 use slot_persister::failure::Failure;
 use slot_persister::{audit, migrate, run};
+
+/// Calls that block, such as those to a Kafka that is away, can't be broken off; they are not waited for longer.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -35,11 +39,13 @@ fn start(cli: Cli) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Unavailable(format!("no runtime: {error}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match cli.command {
             Command::Run(args) => run::run(*args).await,
             Command::Audit(args) => audit::run(args).await,
             Command::Migrate(args) => migrate::run(&args).await,
         }
-    })
+    });
+    runtime.shutdown_timeout(LAST_CALLS);
+    outcome
 }
