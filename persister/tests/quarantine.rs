@@ -28,7 +28,7 @@ fn batch(product: ProductId) -> Result<Batch> {
     let created =
         "1 1 PRODUCT_CREATED 5 - name - 9 1 1800000 0 1 300000 300000 - - - BLAKE3-128".to_owned();
     Event::from_line(&created)?;
-    let acquired = "1 3 SLOT_ACQUIRED 7 - 2 ben 1800007 - DIRECT".to_owned();
+    let acquired = "1 3 SLOT_ACQUIRED 7 - 2 ben 1800007 - DIRECT 1".to_owned();
     let mut hash = ChainHash::origin(&product);
     let entries =
         [created, UNREADABLE.to_owned(), acquired].into_iter().zip(1..).map(|(line, n)| {

@@ -117,8 +117,8 @@ mod tests {
     #[test]
     fn r1_one_unit_too_many_is_seen_at_its_event() {
         let changed = "1 1 PRODUCT_CHANGED 1 - - - 1 1 - -";
-        let ana = "1 2 SLOT_ACQUIRED 2 - 1 ana 9 - DIRECT";
-        let ben = "1 3 SLOT_ACQUIRED 3 - 2 ben 9 - DIRECT";
+        let ana = "1 2 SLOT_ACQUIRED 2 - 1 ana 9 - DIRECT 1";
+        let ben = "1 3 SLOT_ACQUIRED 3 - 2 ben 9 - DIRECT 1";
         let gone = "1 3 SLOT_EXPIRED 9 - 1 ana 9 AUTO_EXPIRED -";
         assert_eq!(recount(&[changed, ana, gone, ben]).violations, [""; 0]);
         let over = recount(&[changed, ana, ben]);
@@ -129,13 +129,13 @@ mod tests {
     #[test]
     fn r2_a_skipped_arrival_number_and_a_second_holder_are_seen() {
         let changed = "1 1 PRODUCT_CHANGED 1 - - - 5 5 - -";
-        let skipped = "1 2 SLOT_ACQUIRED 2 - 2 ana 9 - DIRECT";
+        let skipped = "1 2 SLOT_ACQUIRED 2 - 2 ana 9 - DIRECT 1";
         assert_eq!(
             recount(&[changed, skipped]).violations,
             ["R2: at event 2 arrival number 2 follows 0"]
         );
-        let ana = "1 2 SLOT_ACQUIRED 2 - 1 ana 9 - DIRECT";
-        let ben = "1 3 SLOT_ACQUIRED 3 - 1 ben 9 - DIRECT";
+        let ana = "1 2 SLOT_ACQUIRED 2 - 1 ana 9 - DIRECT 1";
+        let ben = "1 3 SLOT_ACQUIRED 3 - 1 ben 9 - DIRECT 1";
         assert_eq!(
             recount(&[changed, ana, ben]).violations,
             ["R1: at event 3 slot 1 went from ana to ben"]

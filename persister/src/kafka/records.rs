@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn acquired_and_expiring_soon_name_their_slot_and_times() {
         let slot = product().slot(slot_core::units::ArrivalNumber(3)).to_string();
-        let messages = decoded("1 2 SLOT_ACQUIRED 1000 t 3 ana 1801000 900 DIRECT");
+        let messages = decoded("1 2 SLOT_ACQUIRED 1000 t 3 ana 1801000 900 DIRECT 1");
         let fields = &messages[1].1;
         assert_eq!(field(fields, "slotId"), &Value::String(slot.clone()));
         assert_eq!(field(fields, "acquisitionTimestamp"), &Value::TimestampMillis(1000));
