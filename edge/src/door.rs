@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use slot_core::ids::ProductId;
 use slot_core::wire::SaleView;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::auth::{Auth, Verifier};
 use crate::batch::Acquires;
 use crate::catalogue::{Catalogue, sale_command};
 use crate::config::Serve;
 use crate::failure::Failure;
+use crate::farewell;
 use crate::journal::Journal;
 use crate::metrics::WorkerMetrics;
 use crate::server::Phase;
@@ -42,6 +43,8 @@ pub(crate) struct Door {
     pub(crate) phase: watch::Receiver<Phase>,
     /// Connections of this worker.
     pub(crate) connections: Cell<usize>,
+    /// What is left of [`farewell::AT_A_TIME`].
+    pub(crate) farewells: Arc<Semaphore>,
 }
 
 impl Door {
@@ -63,6 +66,7 @@ impl Door {
             phase,
             config,
             connections: Cell::new(0),
+            farewells: Arc::new(Semaphore::new(farewell::AT_A_TIME)),
         }))
     }
 

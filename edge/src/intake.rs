@@ -11,6 +11,8 @@ use hyper::body::{Body, Incoming};
 use hyper::header::CONTENT_TYPE;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
+use slot_core::units::Invalid;
+use uuid::Uuid;
 
 use crate::failure::{Code, Failure};
 
@@ -79,6 +81,22 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| Failure::validation(error.to_string()))
 }
 
+/// Reads an id that a body names. Callers can't tell our UUIDs from others: one that can't be ours is one that
+/// is not there, and only what is no UUID is a mistake.
+pub(crate) fn id<T>(
+    field: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Result<T, Failure> {
+    parse(text).map_err(|error| {
+        let detail = format!("{field}: {error}");
+        match Uuid::try_parse(text) {
+            Ok(_) => Failure::not_found(detail),
+            Err(_) => Failure::validation(detail),
+        }
+    })
+}
+
 /// A query's parameters, decoded; one given twice is refused, unknown ones are left alone.
 pub(crate) struct Query<'a>(Option<&'a str>);
 
@@ -104,6 +122,11 @@ impl<'a> Query<'a> {
                     .map_err(|_| Failure::validation(format!("{name} must be UTF-8")))
             })
             .transpose()
+    }
+
+    /// As `get`; one that is empty is as good as none.
+    pub(crate) fn word(&self, name: &str) -> Result<Option<String>, Failure> {
+        Ok(self.get(name)?.filter(|word| !word.is_empty()))
     }
 
     /// A whole number within bounds, or its default.
@@ -137,6 +160,7 @@ mod tests {
         assert_eq!(query.get("status").ok().flatten().as_deref(), Some("ON_SALE"));
         assert!(query.number("size", 20, 1..=99).is_err());
         assert!(query.get("bad").is_err());
+        assert_eq!(Query::new(Some("status=")).word("status").ok(), Some(None));
         assert!(Query::new(Some("page=1&page=2")).get("page").is_err());
         for bad in
             ["page=-1", "page=+1", "page=", "page", "page=1.0", "page=99999999999999999999999"]

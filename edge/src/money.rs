@@ -58,6 +58,16 @@ pub(crate) fn span(field: &str, number: &RawValue) -> Result<Millis, String> {
     })
 }
 
+/// Reads a span in whole milliseconds.
+pub(crate) fn span_ms(field: &str, number: &RawValue) -> Result<Millis, String> {
+    scaled(number, 0, LONGEST_MS).map(Millis).ok_or_else(|| {
+        format!(
+            "{field} must be a whole number of milliseconds above 0, up to 366 days, got {}",
+            shortened(number.get())
+        )
+    })
+}
+
 /// `number × 10^decimals`, if that is a whole number from 1 to `most`.
 fn scaled(number: &RawValue, decimals: u32, most: u64) -> Option<u64> {
     let text = Some(number.get()).filter(|text| text.len() <= LONGEST_NUMBER)?;

@@ -29,6 +29,10 @@ pub(crate) struct OfferBody {
     limit: Option<u32>,
     payment_window_seconds: Option<Box<RawValue>>,
     expiring_soon_seconds: Option<Box<RawValue>>,
+    // The same three as SLOT.CREATE has them, in milliseconds.
+    ttl: Option<Box<RawValue>>,
+    payment_window: Option<Box<RawValue>>,
+    expiring_soon: Option<Box<RawValue>>,
 }
 
 /// A product that can be made; what is `None` takes the module's default.
@@ -48,9 +52,6 @@ pub(crate) struct Offer {
 
 impl Offer {
     pub(crate) fn check(body: OfferBody) -> Result<Self, String> {
-        let span = |field: &str, value: &Option<Box<RawValue>>| {
-            given(value).map(|number| money::span(field, number)).transpose()
-        };
         let price = match (given(&body.price), body.currency.as_deref()) {
             (None, None) => None,
             (None, Some(_)) => return Err("currency needs a price".to_owned()),
@@ -64,11 +65,15 @@ impl Offer {
             description: prose("description", body.description, LONGEST_DESCRIPTION)?,
             stock: body.stock,
             sale_date: Iso::parse("saleDate", &body.sale_date)?,
-            ttl: span("ttlSeconds", &body.ttl_seconds)?,
+            ttl: span("ttl", &body.ttl_seconds, &body.ttl)?,
             waitlist: body.waitlist,
             limit: body.limit,
-            payment_window: span("paymentWindowSeconds", &body.payment_window_seconds)?,
-            expiring_soon: span("expiringSoonSeconds", &body.expiring_soon_seconds)?,
+            payment_window: span(
+                "paymentWindow",
+                &body.payment_window_seconds,
+                &body.payment_window,
+            )?,
+            expiring_soon: span("expiringSoon", &body.expiring_soon_seconds, &body.expiring_soon)?,
             price,
         };
         if !(1..=MAX_STOCK).contains(&offer.stock) {
@@ -78,7 +83,10 @@ impl Offer {
             return Err(format!("limit must be between 1 and {MOST_EACH}"));
         }
         if offer.expiring_soon.is_some_and(|soon| soon >= offer.ttl.unwrap_or(DEFAULT_TTL)) {
-            return Err("expiringSoonSeconds must be less than ttlSeconds".to_owned());
+            return Err(
+                "expiringSoonSeconds (or expiringSoon) must be less than ttlSeconds (or ttl)"
+                    .to_owned(),
+            );
         }
         Ok(offer)
     }
@@ -170,6 +178,22 @@ impl Change {
     }
 }
 
+/// Reads a span given in seconds (`<name>Seconds`) or in milliseconds (`<name>`), not in both.
+fn span(
+    name: &str,
+    seconds: &Option<Box<RawValue>>,
+    millis: &Option<Box<RawValue>>,
+) -> Result<Option<Millis>, String> {
+    match (given(seconds), given(millis)) {
+        (None, None) => Ok(None),
+        (Some(number), None) => money::span(&format!("{name}Seconds"), number).map(Some),
+        (None, Some(number)) => money::span_ms(name, number).map(Some),
+        (Some(_), Some(_)) => {
+            Err(format!("give {name}Seconds or {name} (in milliseconds), not both"))
+        }
+    }
+}
+
 /// A JSON null is the same as nothing.
 fn given(value: &Option<Box<RawValue>>) -> Option<&RawValue> {
     value.as_deref().filter(|value| value.get() != "null")
@@ -217,6 +241,16 @@ mod tests {
     }
 
     #[test]
+    fn spans_in_milliseconds_are_those_in_seconds() {
+        let millis = json!({"ttl": 1500, "paymentWindow": 250, "expiringSoon": 1, "limit": null});
+        let seconds = json!({
+            "ttlSeconds": 1.5, "paymentWindowSeconds": 0.25, "expiringSoonSeconds": 0.001, "ttl": null
+        });
+        assert!(check(millis.clone()).is_ok());
+        assert_eq!(check(millis), check(seconds));
+    }
+
+    #[test]
     fn every_field_is_checked_and_named() {
         for (change, field) in [
             (json!({"name": ""}), "name"),
@@ -238,9 +272,15 @@ mod tests {
             (json!({"ttlSeconds": 0}), "ttlSeconds"),
             (json!({"paymentWindowSeconds": -1}), "paymentWindowSeconds"),
             (json!({"expiringSoonSeconds": 1800}), "expiringSoonSeconds"),
+            (json!({"ttl": 1.5}), "ttl"),
+            (json!({"ttl": 0}), "ttl"),
+            (json!({"ttl": 1000, "ttlSeconds": 1}), "not both"),
+            (json!({"paymentWindow": "5"}), "paymentWindow"),
+            (json!({"ttl": 1000, "expiringSoon": 1000}), "expiringSoon"),
             (json!({"limit": 0}), "limit"),
             (json!({"waitlist": -1}), "-1"),
             (json!({"colour": "red"}), "colour"),
+            (json!({"colour": "red"}), "`stock`, `saleDate`"),
         ] {
             let message = check(change.clone()).expect_err(&change.to_string());
             assert!(message.contains(field), "{change}: {message}");

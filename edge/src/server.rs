@@ -26,7 +26,9 @@ use tokio::time::{sleep, timeout};
 use crate::catalogue::{self, Catalogue};
 use crate::config::{Serve, jwt_secret, webhook_secrets};
 use crate::door::{Door, Parts};
+use crate::farewell;
 use crate::journal;
+use crate::limits;
 use crate::metrics::{Metrics, WorkerMetrics};
 use crate::router;
 use crate::shard::{self, Shard};
@@ -35,8 +37,6 @@ use crate::shard::{self, Shard};
 const HEADER_BYTES: usize = 8 * 1024;
 const BACKLOG: i32 = 4_096;
 const GLANCE: Duration = Duration::from_millis(10);
-const TURNED_AWAY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// How far the process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +66,7 @@ pub(crate) fn serve(config: &Serve) -> Result<()> {
     // Whatever is wrong with the configuration is told on standard error, before the log begins.
     shard::check_url(&config.redis_url)?;
     let _log = journal::start();
+    limits::raise(config.max_connections);
     let workers: Vec<_> = listeners
         .into_iter()
         .enumerate()
@@ -200,7 +201,12 @@ fn take(door: &Rc<Door>, stream: TcpStream) {
     let open = usize::try_from(shared.connections.get()).unwrap_or(0);
     if open >= door.config.max_connections {
         shared.connections_refused.inc();
-        let _ = stream.try_write(TURNED_AWAY);
+        if let Ok(permit) = Arc::clone(&door.farewells).try_acquire_owned() {
+            spawn_local(async move {
+                farewell::say(stream).await;
+                drop(permit);
+            });
+        }
         return;
     }
     shared.connections.inc();

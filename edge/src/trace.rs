@@ -17,7 +17,7 @@ pub(crate) fn of(headers: &HeaderMap) -> TraceId {
         .unwrap_or_else(new)
 }
 
-fn new() -> TraceId {
+pub(crate) fn new() -> TraceId {
     let random: u128 = rand::rng().random();
     loop {
         // 32 hex digits are always well formed; the loop only spares a panic path.

@@ -14,6 +14,8 @@ use crate::router::{Answer, Outcome};
 #[serde(rename_all = "UPPERCASE")]
 enum Status {
     Up,
+    #[serde(rename = "NOT_USED")]
+    NotUsed,
     Degraded,
     Down,
 }
@@ -106,13 +108,13 @@ pub(crate) async fn components(door: &Door) -> Outcome {
     };
     let status =
         match (&components.redis.status, &components.database.status, &components.kafka.status) {
-            (Status::Up, Status::Up, Status::Up) => Status::Up,
+            (Status::Up, Status::Up | Status::NotUsed, Status::Up | Status::NotUsed) => Status::Up,
             (Status::Up, _, _) => Status::Degraded,
             _ => Status::Down,
         };
     let code = match status {
         Status::Down => StatusCode::SERVICE_UNAVAILABLE,
-        Status::Up | Status::Degraded => StatusCode::OK,
+        Status::Up | Status::NotUsed | Status::Degraded => StatusCode::OK,
     };
     Answer::json(code, &Health { status, components })
 }
@@ -128,7 +130,11 @@ fn combined(reports: &[Option<Report>], field: impl Fn(&Report) -> &str) -> Comp
     if reports.iter().any(Option::is_none) {
         return Component::down("a persister does not report");
     }
-    if reports.iter().flatten().all(|report| field(report) == "UP") {
+    let said = || reports.iter().flatten().map(&field);
+    if !reports.is_empty() && said().all(|word| word == "NOT_USED") {
+        // Left out on purpose, such as Kafka where only Postgres is wanted.
+        Component { status: Status::NotUsed, detail: None }
+    } else if said().all(|word| matches!(word, "UP" | "NOT_USED")) {
         Component::up()
     } else {
         Component::down("a persister can't reach it")

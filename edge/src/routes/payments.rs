@@ -22,19 +22,16 @@ use crate::shapes::Payment;
 const BODY: usize = 4 * 1024;
 const LONGEST_KEY: usize = 255;
 
+/// Further fields are left alone, so that a newer buyer's client can talk to an older edge.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct StartBody {
     purchase_slot_id: String,
     idempotency_key: String,
     amount: Box<RawValue>,
-    #[serde(default = "won")]
-    currency: String,
+    /// KRW without.
+    currency: Option<String>,
     payment_method: String,
-}
-
-fn won() -> String {
-    "KRW".to_owned()
 }
 
 /// POST /payments
@@ -43,18 +40,18 @@ pub(crate) async fn start(door: &Door, call: &mut Call) -> Outcome {
     intake::must_be_json(&call.head.headers)?;
     let body = intake::bytes(&mut call.body, BODY, door.config.body_timeout).await?;
     let body: StartBody = intake::parse(&body)?;
-    let slot = SlotId::parse(&body.purchase_slot_id)
-        .map_err(|error| Failure::validation(format!("purchaseSlotId: {error}")))?;
     let key = body.idempotency_key.as_str();
     if !(1..=LONGEST_KEY).contains(&key.len()) || key.chars().any(char::is_control) {
         return Err(Failure::validation(format!(
             "idempotencyKey must be 1 to {LONGEST_KEY} bytes without control characters"
         )));
     }
-    let currency = money::currency(&body.currency).map_err(Failure::validation)?;
+    let currency =
+        money::currency(body.currency.as_deref().unwrap_or("KRW")).map_err(Failure::validation)?;
     let amount = money::minor("amount", &body.amount, currency).map_err(Failure::validation)?;
     let method = PaymentMethod::parse(&body.payment_method)
         .map_err(|error| Failure::validation(format!("paymentMethod: {error}")))?;
+    let slot = intake::id("purchaseSlotId", &body.purchase_slot_id, SlotId::parse)?;
     let mut command = cmd("SLOT.PAY");
     command
         .arg(slot.product.sale_key())

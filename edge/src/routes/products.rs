@@ -45,7 +45,7 @@ struct Page {
 /// GET /products?status&page&size
 pub(crate) fn list(door: &Door, call: &Call) -> Outcome {
     let query = call.query();
-    let status = query.get("status")?.map(|word| SaleStatus::parse(&word)).transpose()?;
+    let status = query.word("status")?.map(|word| SaleStatus::parse(&word)).transpose()?;
     let page = query.number("page", 0, 0..=MOST_PAGE)?;
     let size = query.number("size", DEFAULT_SIZE, 1..=MOST_SIZE)?;
     let age = door.catalogue.age().ok_or_else(|| {

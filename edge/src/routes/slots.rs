@@ -24,20 +24,15 @@ use crate::shard::Trouble;
 const MOST_EACH: u32 = 1_000;
 const BODY: usize = 4 * 1024;
 
+/// Further fields are left alone, so that a newer buyer's client can talk to an older edge.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct AcquireBody {
     product_id: String,
-    /// Whether to join the waitlist if stock is gone.
-    #[serde(default)]
-    waitlist: bool,
-    /// Which of the user's slots is asked for, so that a retry never takes a second (R9).
-    #[serde(default = "first")]
-    nth: u32,
-}
-
-const fn first() -> u32 {
-    1
+    /// Whether to join the waitlist if stock is gone; not without.
+    waitlist: Option<bool>,
+    /// Which of the user's slots is asked for, so that a retry never takes a second (R9); the first without.
+    nth: Option<u32>,
 }
 
 /// POST /slots/acquire
@@ -46,15 +41,15 @@ pub(crate) async fn acquire(door: &Door, call: &mut Call) -> Outcome {
     intake::must_be_json(&call.head.headers)?;
     let body = intake::bytes(&mut call.body, BODY, door.config.body_timeout).await?;
     let body: AcquireBody = intake::parse(&body)?;
-    let product = ProductId::parse(&body.product_id)
-        .map_err(|error| Failure::validation(format!("productId: {error}")))?;
-    if !(1..=MOST_EACH).contains(&body.nth) {
+    let (wait, nth) = (body.waitlist.unwrap_or(false), body.nth.unwrap_or(1));
+    if !(1..=MOST_EACH).contains(&nth) {
         return Err(Failure::validation(format!("nth must be from 1 to {MOST_EACH}")));
     }
+    let product = intake::id("productId", &body.product_id, ProductId::parse)?;
     let (user, trace, arrived) = (caller.user.clone(), call.trace.clone(), call.arrived);
     door.journal.slot_requested(&trace, &user, product, arrived);
-    let wish = Wish { product, user, wait: body.waitlist, arrived, trace };
-    let reply = match body.nth {
+    let wish = Wish { product, user, wait, arrived, trace };
+    let reply = match nth {
         1 => door.acquires.ask(wish).await?,
         nth => ask_for_nth(door, &wish, nth).await?,
     };
@@ -166,7 +161,7 @@ struct MySlots {
 /// GET /slots/my-slots?status
 pub(crate) async fn mine(door: &Door, call: &Call) -> Outcome {
     let caller = door.auth.caller(&call.head.headers)?;
-    let wanted = call.query().get("status")?;
+    let wanted = call.query().word("status")?;
     let wanted = wanted.map(|word| SlotStatus::parse(&word)).transpose()?;
     let mut command = cmd("SLOT.MINE");
     command.arg(caller.user.as_str());

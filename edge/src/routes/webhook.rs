@@ -16,7 +16,8 @@ use crate::intake;
 use crate::journal;
 use crate::router::{Answer, Call, Outcome};
 
-const BODY: usize = 4 * 1024;
+/// A text that is too long is cut, so there is room for it to come in.
+const BODY: usize = 16 * 1024;
 const LONGEST_TEXT: usize = 255;
 
 /// Further fields are the gateway's business and left alone: it may add some without asking us.
@@ -25,9 +26,7 @@ const LONGEST_TEXT: usize = 255;
 struct Word {
     charge_id: String,
     status: String,
-    #[serde(default)]
     gateway_reference: Option<String>,
-    #[serde(default)]
     reason: Option<String>,
 }
 
@@ -49,17 +48,11 @@ pub(crate) async fn payment(door: &Door, call: &mut Call) -> Outcome {
     let charge = ChargeId::parse(&word.charge_id)
         .map_err(|error| Failure::validation(format!("chargeId: {error}")))?;
     let (name, said) = match word.status.as_str() {
+        // The gateway knows its charge by our charge id too.
         "SUCCESS" => {
-            let reference = word.gateway_reference.filter(|text| !text.is_empty());
-            let reference = reference.ok_or_else(|| {
-                Failure::validation("gatewayReference must name the charge at the gateway")
-            })?;
-            ("SLOT.CONSUME", checked("gatewayReference", reference)?)
+            ("SLOT.CONSUME", tidy(word.gateway_reference).unwrap_or_else(|| charge.to_string()))
         }
-        "FAILED" => {
-            let reason = word.reason.filter(|text| !text.is_empty());
-            ("SLOT.DECLINE", checked("reason", reason.unwrap_or_else(|| "DECLINED".to_owned()))?)
-        }
+        "FAILED" => ("SLOT.DECLINE", tidy(word.reason).unwrap_or_else(|| "DECLINED".to_owned())),
         _ => return Err(Failure::validation("status must be SUCCESS or FAILED")),
     };
     let product = charge.payment.slot.product;
@@ -100,12 +93,30 @@ pub(crate) async fn payment(door: &Door, call: &mut Call) -> Outcome {
     }
 }
 
-fn checked(field: &str, text: String) -> Result<String, Failure> {
-    if text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control) {
-        Ok(text)
-    } else {
-        Err(Failure::validation(format!(
-            "{field} must be at most {LONGEST_TEXT} bytes without control characters"
-        )))
+/// A text as the module takes it: without control characters, and cut to length; `None` if nothing is left. Money
+/// has moved by now: refusing a word for its looks would only make the gateway send it again for ever.
+fn tidy(text: Option<String>) -> Option<String> {
+    let mut text = text?;
+    text.retain(|c| !c.is_control());
+    let end = (0..=LONGEST_TEXT).rev().find(|&end| text.is_char_boundary(end));
+    text.truncate(end.unwrap_or(0));
+    Some(text).filter(|text| !text.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_made_to_fit_and_never_refused() {
+        let tidy = |text: &str| tidy(Some(text.to_owned()));
+        assert_eq!(tidy("gw-1").as_deref(), Some("gw-1"));
+        assert_eq!(tidy("a\n\u{0}b\u{85}\u{7f}").as_deref(), Some("ab"));
+        assert_eq!(tidy(&"x".repeat(256)), Some("x".repeat(255)));
+        // 85 of three bytes are 255; one byte more, and the last one no longer fits.
+        assert_eq!(tidy(&format!("x{}", "日".repeat(85))), Some(format!("x{}", "日".repeat(84))));
+        for nothing in ["", "\n", " \t "] {
+            assert_eq!(tidy(nothing), None, "{nothing:?}");
+        }
     }
 }

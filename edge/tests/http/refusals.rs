@@ -1,8 +1,11 @@
 //! Bad input to every route: a problem that says what is wrong, and nothing changes.
 
+use std::time::Duration;
+
 use crate::shop::Shop;
 use reqwest::Method;
 use serde_json::{Value, json};
+use slot_loadtest::stack::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -44,7 +47,9 @@ async fn an_admin_s_bad_bodies_are_refused_field_by_field() {
         (json!({"saleDate": "now"}), "saleDate"),
         (json!({"price": -1}), "price"),
         (json!({"ttlSeconds": 0}), "ttlSeconds"),
+        (json!({"ttl": 1_000, "ttlSeconds": 1}), "not both"),
         (json!({"colour": "red"}), "colour"),
+        (json!({"colour": "red"}), "`name`, `description`, `stock`"),
     ];
     refused(&shop, (&Method::POST, "/products", &admin), &good, &rows).await;
     let rows = [
@@ -73,15 +78,14 @@ async fn a_buyer_s_bad_bodies_are_refused_field_by_field() {
     refused(&shop, route, &json!({}), &rows).await;
     let rows = [
         (json!({"productId": "x"}), "productId"),
-        (json!({"productId": slot}), "productId"),
+        (json!({"productId": product.replace('-', "_")}), "productId"),
         (json!({"nth": 0}), "nth"),
         (json!({"nth": 1_001}), "nth"),
         (json!({"waitlist": "yes"}), "boolean"),
-        (json!({"user": "ben"}), "user"),
     ];
     refused(&shop, route, &json!({"productId": product}), &rows).await;
     let rows = [
-        (json!({"purchaseSlotId": product}), "purchaseSlotId"),
+        (json!({"purchaseSlotId": "x"}), "purchaseSlotId"),
         (json!({"idempotencyKey": ""}), "idempotencyKey"),
         (json!({"idempotencyKey": "x".repeat(256)}), "idempotencyKey"),
         (json!({"amount": 0}), "amount"),
@@ -94,6 +98,42 @@ async fn a_buyer_s_bad_bodies_are_refused_field_by_field() {
     let good = json!({"purchaseSlotId": slot, "idempotencyKey": "k", "amount": 1, "paymentMethod": "CARD"});
     refused(&shop, (&Method::POST, "/payments", &ana), &good, &rows).await;
     assert_eq!(shop.state(&product).await, before);
+}
+
+#[tokio::test]
+async fn a_uuid_that_names_nothing_of_ours_is_not_found() {
+    let shop = Shop::open().await;
+    let product = shop.product(json!({"stock": 5})).await;
+    let slot = shop.acquire(&product, "ana").await.id().to_owned();
+    let before = shop.state(&product).await;
+    let ana = shop.buyer("ana");
+    let random = "550e8400-e29b-41d4-a716-446655440000";
+    for id in [random, "00000000-0000-0000-0000-000000000000", NOBODY, &slot] {
+        shop.post("/slots/acquire", &ana, &json!({"productId": id})).await.is(404, "not-found");
+    }
+    for id in [random, NOBODY, &product] {
+        shop.pay(id, "ana", "k", 1).await.is(404, "not-found");
+    }
+    assert_eq!(shop.state(&product).await, before);
+}
+
+#[tokio::test]
+async fn what_a_buyer_leaves_open_or_adds_is_no_mistake() {
+    let shop = Shop::open().await;
+    let product = shop.product(json!({})).await;
+    let ana = shop.buyer("ana");
+    let ask = json!({"productId": product, "waitlist": null, "nth": null, "colour": "red"});
+    let slot = shop.post("/slots/acquire", &ana, &ask).await;
+    assert_eq!(slot.status, 201, "{slot:?}");
+    let pay = json!({
+        "purchaseSlotId": slot.id(), "idempotencyKey": "k", "amount": 1, "currency": null,
+        "paymentMethod": "CARD", "colour": "red"
+    });
+    let payment = shop.post("/payments", &ana, &pay).await;
+    assert_eq!((payment.status, &payment.body["currency"]), (201, &json!("KRW")), "{payment:?}");
+    for path in ["/products?status=", "/slots/my-slots?status="] {
+        assert_eq!(shop.get(path, &ana).await.status, 200, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -231,9 +271,7 @@ async fn raw(shop: &Shop, bytes: &[u8]) -> String {
     stream.write_all(bytes).await.expect("send");
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(5), read)
-        .await
-        .expect("the server closes");
+    let _ = tokio::time::timeout(Duration::from_secs(10), read).await.expect("the server closes");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -280,29 +318,85 @@ async fn half_sent_requests_are_not_waited_for() {
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request-timeout"), "{answer}");
 }
 
+/// A client's request, sent on a connection of its own that stays open; the start of what it hears.
+async fn ask_and_stay(shop: &Shop) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", shop.edge.port())).await.expect("connect");
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("send");
+    let mut heard = Vec::new();
+    let whole = |heard: &[u8]| {
+        let text = String::from_utf8_lossy(heard);
+        text.split_once("\r\n\r\n").is_some_and(|(_, body)| body.ends_with('}'))
+    };
+    let read = async {
+        while !whole(&heard) {
+            assert_ne!(stream.read_buf(&mut heard).await.expect("no reset"), 0);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), read).await.expect("an answer");
+    (stream, String::from_utf8_lossy(&heard).into_owned())
+}
+
 #[tokio::test]
 async fn connections_over_the_cap_are_told_to_come_back() {
     let redis = slot_loadtest::stack::RedisServer::builder().start().await.expect("redis");
     let shop =
         Shop::open_with(redis, |edge| edge.argument("--max-connections").argument("4")).await;
-    let connect = || TcpStream::connect(("127.0.0.1", shop.edge.port()));
     let mut held = Vec::new();
-    let mut turned_away = 0;
-    for _ in 0..8 {
-        let mut stream = connect().await.expect("connect");
-        let mut answer = String::new();
-        let read = stream.read_to_string(&mut answer);
-        // One that is served hears nothing as long as it asks nothing.
-        if tokio::time::timeout(std::time::Duration::from_millis(200), read).await.is_ok() {
-            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-            assert!(answer.contains("retry-after: 1"), "{answer}");
-            turned_away += 1;
-        } else {
+    // Whoever asked whether the edge is up may still hold a connection or two.
+    until("four connections are served", Duration::from_secs(10), async || {
+        let (stream, heard) = ask_and_stay(&shop).await;
+        if heard.starts_with("HTTP/1.1 200 ") {
             held.push(stream);
         }
+        Ok((held.len() == 4).then_some(()))
+    })
+    .await
+    .expect("served");
+    for _ in 0..4 {
+        let (mut stream, heard) = ask_and_stay(&shop).await;
+        let (head, body) = heard.split_once("\r\n\r\n").expect("a body");
+        assert!(head.starts_with("HTTP/1.1 503 "), "{heard}");
+        for line in
+            ["retry-after: 1", "content-type: application/problem+json", "connection: close"]
+        {
+            assert!(head.contains(line), "{line} in {heard}");
+        }
+        let body: Value = serde_json::from_str(body).expect("JSON");
+        assert!(head.contains(&format!("x-trace-id: {}", body["traceId"].as_str().expect("one"))));
+        assert!(body["type"].as_str().expect("a type").ends_with("/overloaded"), "{body}");
+        assert_eq!(stream.read(&mut [0]).await.expect("no reset"), 0);
     }
-    assert_eq!((held.len(), turned_away), (4, 4));
     drop(held);
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    assert_eq!(Shop::hear(shop.http.get(shop.url("/health/live"))).await.status, 200);
+    let metrics = until("the edge serves again", Duration::from_secs(10), async || {
+        let answer = shop.http.get(shop.url("/metrics")).send().await?;
+        Ok(if answer.status() == 200 { Some(answer.text().await?) } else { None })
+    })
+    .await
+    .expect("served");
+    let refused = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("slot_edge_connections_refused_total "))
+        .expect("the metric");
+    assert!(refused.parse::<u32>().expect("a count") >= 4, "{refused}");
+}
+
+#[tokio::test]
+async fn as_many_files_as_allowed_may_be_open_and_too_few_are_told() {
+    let redis = slot_loadtest::stack::RedisServer::builder().start().await.expect("redis");
+    let most = u32::MAX.to_string();
+    let shop =
+        Shop::open_with(redis, |edge| edge.argument("--max-connections").argument(most)).await;
+    let pid = shop.edge.pid().expect("it runs");
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("limits");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line");
+    let mut words = files.split_whitespace().skip(3);
+    assert_eq!(words.next(), words.next(), "{files}");
+    if !files.contains("unlimited") {
+        until("the warning", Duration::from_secs(10), async || {
+            let log = std::fs::read_to_string(shop.edge.log_file())?;
+            Ok(log.contains("TOO_FEW_FILES").then_some(()))
+        })
+        .await
+        .expect("told");
+    }
 }

@@ -1,8 +1,11 @@
 //! A sale over HTTP: what the contract promises to buyers and admins.
 
+use std::time::Duration;
+
 use crate::shop::Shop;
 use reqwest::Method;
 use serde_json::json;
+use slot_loadtest::stack::until;
 
 #[tokio::test]
 async fn r3_one_each_and_r1_exactly_n() {
@@ -307,14 +310,17 @@ async fn health_metrics_contract_and_log_are_there() {
         "no persister runs"
     );
     let mut redis = shop.redis.connect().await.expect("redis");
-    let report = r#"{"database":"UP","kafka":"UP","at":1}"#;
-    let _: () = redis::cmd("SET")
-        .arg("slot:health:0")
-        .arg(report)
-        .query_async(&mut redis)
-        .await
-        .expect("SET");
-    assert_eq!(shop.get("/health", "").await.body["status"], "UP");
+    for (database, kafka, status) in
+        [("UP", "DOWN", "DEGRADED"), ("UP", "NOT_USED", "UP"), ("UP", "UP", "UP")]
+    {
+        let report = json!({"database": database, "kafka": kafka, "at": 1}).to_string();
+        let mut set = redis::cmd("SET");
+        let _: () =
+            set.arg("slot:health:0").arg(report).query_async(&mut redis).await.expect("SET");
+        let health = shop.get("/health", "").await;
+        assert_eq!(health.body["status"], status, "{health:?}");
+        assert_eq!(health.body["components"]["kafka"]["status"], kafka, "{health:?}");
+    }
     let text = async |path: &str| {
         let answer =
             shop.http.get(format!("{}{path}", shop.edge.url())).send().await.expect("an answer");
@@ -333,11 +339,16 @@ async fn health_metrics_contract_and_log_are_there() {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }
     assert!(metrics.contains(&format!("slot_sale_active{{product=\"{product}\"}}")));
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    let log = std::fs::read_to_string(shop.edge.log_file()).expect("the log");
+    // The log is written by a thread of its own.
+    let log = until("the log lines", Duration::from_secs(10), async || {
+        let log = std::fs::read_to_string(shop.edge.log_file())?;
+        let all = log.contains("SLOT_REQUESTED") && log.contains("SLOT_ACQUIRED");
+        Ok((all && log.ends_with('\n')).then_some(log))
+    })
+    .await
+    .expect("the log");
     for line in log.lines().filter(|line| line.starts_with('{')) {
         serde_json::from_str::<serde_json::Value>(line).expect("every line is JSON");
     }
-    assert!(log.contains("SLOT_REQUESTED") && log.contains("SLOT_ACQUIRED"), "{log}");
     assert!(!log.contains("eyJ"), "no token in the log");
 }
