@@ -1,4 +1,4 @@
-//! The recount: R1 to R3 from the places themselves, not from the counters. Next: wire.rs.
+//! The recount: R1 to R3 from the places themselves, not from the counters. Next: wire/views.rs.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What reads answer: the state by the clock, so that nobody else computes time (R4). Next: wire.rs.
+//! What reads answer: the state by the clock, so that nobody else computes time (R4). Next: wire/views.rs.
 
 use super::state::{PaymentState, Place, PlaceState, Sale};
 use crate::ids::{AnyId, ChargeId, UserId};
