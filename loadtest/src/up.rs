@@ -2,11 +2,17 @@
 //! Next: `stack/record.rs`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::demo::{ProductAsk, Shop, create_product};
-use crate::stack::{Lifetime, Stack, StackOptions, StackRecord, stop_recorded};
+use crate::stack::{Gateway, Lifetime, Stack, StackOptions, StackRecord, stop_recorded};
+
+/// Every charge succeeds, after a second: long enough to send a webhook of one's own before.
+const fn patient_gateway() -> Gateway {
+    Gateway::Stub { success_rate: 1.0, latency: Duration::from_secs(1), lost_webhook_rate: 0.0 }
+}
 
 /// Starts a stack and a sale, writes `record`, and leaves both running.
 ///
@@ -30,7 +36,7 @@ pub async fn up(record: &Path) -> Result<()> {
         lifetime: Lifetime::Detached,
         ..StackOptions::default()
     };
-    options.persister = options.persister.gateway(crate::demo::gateway());
+    options.persister = options.persister.gateway(patient_gateway());
     let stack = Stack::start(options, |progress| crate::demo::say(&progress)).await?;
     let shop = Shop::new(&stack.edge.url(), &stack.secrets.jwt()?)?;
     let (name, stock, price) = ("Concert at ten", 1000, 129_000);
@@ -46,6 +52,7 @@ pub async fn up(record: &Path) -> Result<()> {
          TOKEN=$({token_command} --sub ana --role buyer)\n\
          curl -s {edge_url}/product/v1/slots/acquire -H \"Authorization: Bearer $TOKEN\" \\\n  \
          -H 'Content-Type: application/json' -d '{{\"productId\":\"{product}\"}}'\n\n\
+         # the stub gateway lets every charge succeed, a second after POST /payments\n\n\
          # the sale as Redis has it, and as Postgres has it\n\
          redis-cli -u {redis_url} SLOT.SALE '{key}'\n\
          redis-cli -u {redis_url} XRANGE '{stream}' - + COUNT 5\n\

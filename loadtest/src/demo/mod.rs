@@ -17,5 +17,5 @@ mod witness;
 pub use client::Shop;
 pub use market::{ProductAsk, create_product};
 pub use report::Report;
+pub(crate) use show::say;
 pub use show::{DemoOptions, demo};
-pub(crate) use show::{gateway, say};

@@ -61,7 +61,7 @@ pub(crate) fn say(progress: &Progress) {
 }
 
 /// What the demo's gateway does: nine of ten charges succeed, some webhooks are lost and asked for.
-pub(crate) fn gateway() -> Gateway {
+fn gateway() -> Gateway {
     Gateway::Stub { success_rate: 0.9, latency: Duration::from_millis(30), lost_webhook_rate: 0.02 }
 }
 
