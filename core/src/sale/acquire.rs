@@ -65,7 +65,7 @@ impl Sale {
             return Err(AcquireReply::Paused);
         }
         let free = self.stock() > 0 && self.index.waiting.is_empty();
-        let waiting = u32::try_from(self.index.waiting.len()).unwrap_or(u32::MAX);
+        let waiting = self.waiting();
         if !free && !ask.wait {
             return Err(AcquireReply::SoldOut);
         }

@@ -291,7 +291,7 @@ impl Sale {
             return Done::NoSale;
         }
         if !self.closed {
-            let waiting = u32::try_from(self.index.waiting.len()).unwrap_or(u32::MAX);
+            let waiting = self.waiting();
             self.commit(SaleClosed { by: by.cloned(), waiting }, now, trace.cloned(), log);
         }
         Done::Ok

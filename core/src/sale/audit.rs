@@ -44,11 +44,7 @@ impl Sale {
         if recount.due != self.index.due {
             violations.push("R4: the deadlines are not those of the active slots".to_owned());
         }
-        let payments = |wanted: fn(&PaymentState) -> bool| {
-            let all = self.payments.values().flatten();
-            u32::try_from(all.filter(|p| wanted(&p.state)).count()).unwrap_or(u32::MAX)
-        };
-        let paying = payments(|state| *state == PaymentState::Pending);
+        let paying = self.count_payments(|state| state == PaymentState::Pending);
         if paying != self.index.paying {
             violations.push(format!("R7: {paying} payments pending, {} kept", self.index.paying));
         }

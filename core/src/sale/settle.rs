@@ -105,7 +105,7 @@ impl Sale {
         if let (PaymentState::Pending, Some(place), Some(payment)) =
             (state, self.place(arrival), self.payment(arrival, attempt))
         {
-            let deadline = now.plus(payment.remaining).min(self.latest_deadline(place));
+            let deadline = self.deadline_after_failure(place, payment, now);
             let (cause, reason) = (FailureCause::Declined, reason.into());
             let failed = PaymentFailed { arrival, attempt, user, cause, reason, deadline };
             self.commit(failed, now, trace.cloned(), log);

@@ -221,6 +221,27 @@ impl Sale {
         place.acquired.plus(self.terms.ttl).plus(self.terms.payment_window)
     }
 
+    /// The deadline of a slot whose payment failed at this moment: what was left of its time is given back (R7).
+    pub(super) fn deadline_after_failure(
+        &self,
+        place: &Place,
+        payment: &Payment,
+        at: UnixMillis,
+    ) -> UnixMillis {
+        at.plus(payment.remaining).min(self.latest_deadline(place))
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> u32 {
+        u32::try_from(self.index.waiting.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Counts payments by what they have come to. O(payments).
+    pub(super) fn count_payments(&self, wanted: impl Fn(PaymentState) -> bool) -> u32 {
+        let payments = self.payments.values().flatten();
+        u32::try_from(payments.filter(|p| wanted(p.state)).count()).unwrap_or(u32::MAX)
+    }
+
     /// A user's places, the latest first.
     pub(super) fn places_of(
         &self,
@@ -304,12 +325,8 @@ impl Sale {
                 PlaceState::Left => {}
             }
         }
-        let count = |wanted: fn(&PaymentState) -> bool| {
-            let payments = self.payments.values().flatten();
-            u32::try_from(payments.filter(|p| wanted(&p.state)).count()).unwrap_or(u32::MAX)
-        };
-        let paying = count(|state| *state == PaymentState::Pending);
-        let refunds = count(|state| matches!(state, PaymentState::RefundDue(_)));
+        let paying = self.count_payments(|state| state == PaymentState::Pending);
+        let refunds = self.count_payments(|state| matches!(state, PaymentState::RefundDue(_)));
         let unknown = u32::try_from(self.unknown_charges.len()).unwrap_or(u32::MAX);
         self.index.paying = paying;
         self.index.refunds = refunds.saturating_add(unknown);

@@ -88,7 +88,7 @@ impl Sale {
         let Some(place) = self.place(arrival) else { return false };
         let (user, trace) = (place.user.clone(), place.trace.clone());
         if let Some((attempt, payment)) = self.pending(arrival) {
-            let deadline = payment.until.plus(payment.remaining).min(self.latest_deadline(place));
+            let deadline = self.deadline_after_failure(place, payment, payment.until);
             let cause = FailureCause::Timeout;
             let reason = "".into();
             let failed = PaymentFailed { arrival, attempt, user, cause, reason, deadline };
@@ -145,7 +145,7 @@ impl Sale {
             Seen { state: place.state, deadline: place.deadline, paying: pending.is_some() };
         if let Some(payment) = pending.filter(|payment| payment.until <= now) {
             seen.paying = false;
-            seen.deadline = payment.until.plus(payment.remaining).min(self.latest_deadline(place));
+            seen.deadline = self.deadline_after_failure(place, payment, payment.until);
         }
         if seen.state == PlaceState::Active && !seen.paying && seen.deadline <= now {
             seen.state = PlaceState::Expired(ReclaimStatus::AutoExpired);

@@ -186,7 +186,7 @@ impl Sale {
             total: terms.total,
             active,
             completed: self.index.completed,
-            waiting: u32::try_from(self.index.waiting.len()).unwrap_or(u32::MAX),
+            waiting: self.waiting(),
             paying,
             sale_date: terms.sale_date,
             ttl: terms.ttl,
